@@ -1,0 +1,85 @@
+"""The one family of errors.
+
+Every error that a user's input can cause derives from :class:`ForcedFlowError` and carries a stable code, so that
+a caller can tell the kinds apart without reading prose. The command line prints one line and exits with 2.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AccountError",
+    "CatalogError",
+    "DataError",
+    "ForcedFlowError",
+    "RecordError",
+    "SettingsError",
+    "StrategyError",
+    "VenueError",
+]
+
+
+class ForcedFlowError(Exception):
+    """Something the user can mend; the message says what, where and how."""
+
+    code = "FF000"
+
+
+class DataError(ForcedFlowError):
+    """Market data that cannot be used as it is.
+
+    Parameters
+    ----------
+    reason
+        What is wrong and what to do about it.
+    file, row, field
+        Where it is wrong; whatever is known. ``row`` counts data rows from 0.
+    """
+
+    code = "FF100"
+
+    def __init__(
+        self, reason: str, *, file: object = None, row: int | None = None, field: str | None = None
+    ) -> None:
+        self.reason, self.file, self.row, self.field = reason, file, row, field
+        where = [str(file)] if file is not None else []
+        if row is not None:
+            where.append(f"row {row}")
+        if field is not None:
+            where.append(f"column {field!r}")
+        super().__init__(f"{', '.join(where)}: {reason}" if where else reason)
+
+
+class CatalogError(ForcedFlowError):
+    """A dataset that cannot be found, or whose description is wrong."""
+
+    code = "FF110"
+
+
+class VenueError(ForcedFlowError):
+    """A venue, contract or position that no margin rule covers."""
+
+    code = "FF200"
+
+
+class SettingsError(ForcedFlowError):
+    """A setting or parameter that does not exist or is out of bounds."""
+
+    code = "FF300"
+
+
+class StrategyError(ForcedFlowError):
+    """A strategy that cannot be loaded, raised, or returned what a plan may not hold."""
+
+    code = "FF400"
+
+
+class AccountError(ForcedFlowError):
+    """An order that the account cannot take."""
+
+    code = "FF500"
+
+
+class RecordError(ForcedFlowError):
+    """A run folder that cannot be written or read."""
+
+    code = "FF600"

@@ -1,0 +1,108 @@
+"""Every numba function of the package, and how they are compiled.
+
+A kernel takes arrays and numbers, imports other kernels and nothing else of the package, and runs unchanged with
+the JIT off (``NUMBA_DISABLE_JIT=1``). Compiled code is cached on disk. numba's cache notices an edit only in the file that
+holds the function, not in the files it calls into, so the cache lies in a folder keyed by a hash of *all* kernel
+sources and the versions that compiled them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba.core import config
+
+__all__ = ["CACHE_DIR", "CACHE_NOTE", "BoolArray", "FloatArray", "IntArray", "Record", "Records", "kernel", "lean_kernel", "records"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+Records = np.recarray[Any, np.dtype[np.void]]
+Record = Any  # one element of Records: fields by attribute, nested arrays as views
+
+_SAFETY = {"boundscheck": True} if os.environ.get("FORCEDFLOW_BOUNDSCHECK") == "1" else {"cache": True}
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _sources_digest() -> str:
+    digest = hashlib.sha256()
+    for part in (numba.__version__, np.__version__, sys.version, platform.machine()):
+        digest.update(part.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _cache_dir() -> tuple[Path, str | None]:
+    """Return the cache folder and, where the usual one cannot be written, a note that says so."""
+    root = os.environ.get("FORCEDFLOW_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    base = Path(root).expanduser() if root else Path("~/.cache").expanduser()
+    wanted = base / "forcedflow" / _sources_digest()
+    if _writable(wanted):
+        return wanted, None
+    fallback = Path(tempfile.gettempdir()) / f"forcedflow-{os.getuid() if hasattr(os, 'getuid') else 'user'}" / wanted.name
+    note = f"cannot write compiled code to {wanted}; using {fallback}. Set FORCEDFLOW_CACHE_DIR to a writable folder."
+    if _writable(fallback):
+        return fallback, note
+    scratch = Path(tempfile.mkdtemp(prefix="forcedflow-"))
+    return scratch, f"cannot write compiled code to {wanted}; using {scratch}, for this process only."
+
+
+CACHE_DIR, CACHE_NOTE = _cache_dir()
+
+
+def _compiled(function: _F, **options: bool) -> _F:
+    users_own = config.CACHE_DIR  # the user's setting for the user's own functions stays as it was
+    config.CACHE_DIR = str(CACHE_DIR)
+    try:
+        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+    finally:
+        config.CACHE_DIR = users_own
+
+
+def kernel(function: _F) -> _F:
+    """Compile ``function`` at its first call and keep the machine code in :data:`CACHE_DIR`.
+
+    ``FORCEDFLOW_BOUNDSCHECK=1`` makes an index outside an array raise, for hunting a bug; such code is not cached.
+    """
+    return _compiled(function, **_SAFETY)
+
+
+def lean_kernel(function: _F) -> _F:
+    """Compile a kernel that allocates nothing: for the inner loops of the passes.
+
+    Array reference counts are off inside it: the arrays belong to the caller for as long as the call lasts. Counting, with an
+    atomic operation for each array at each call, took three quarters of the market pass's time. A lean kernel that
+    allocates does not compile.
+    """
+    return _compiled(function, **_SAFETY, _nrt=False)
+
+
+def records(dtype: np.dtype[np.void], count: int) -> Records:
+    """Return ``count`` zeroed records.
+
+    State that a kernel passes around lies in records: numba hands one on as a pointer, where a tuple of arrays costs a
+    reference count for each array at each call.
+    """
+    return np.zeros(count, dtype).view(np.recarray)

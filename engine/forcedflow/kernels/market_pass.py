@@ -1,0 +1,419 @@
+"""The market pass: bars in, events out, one resumable kernel.
+
+The order of things within a bar is written once, in :func:`advance`. All state lies in arrays, so the pass can stop
+after any bar, and at any chunk size gives the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from forcedflow.kernels import FloatArray, IntArray, Record, Records, lean_kernel
+from forcedflow.kernels.liquidation_map import LONG, SHORT, MapArrays, base_per_unit, step
+from forcedflow.kernels.structure import follow
+from forcedflow.kernels.zones import find_zone, first_dense, mass_between, outward, take_stock
+
+__all__ = ["AVERAGES", "DONE", "EVENT", "GROW", "LISTENED", "MARKET_BAR", "ROOM", "ZONE", "BarColumns", "advance"]
+
+ZONE_ENTRY, ZONE_SWEPT, ZONE_EXIT, FORCED_FLOW, ZONE_NEAR = 1, 2, 3, 4, 9  # tables.EventKind
+DONE, LISTENED, ROOM, GROW = 0, 1, 2, 3
+"""Why the kernel returned: bars done, an event of the mask, event rows needed, a larger grid needed."""
+
+NONE, NEAR, INSIDE, LEFT, AWAY = 0, 1, 2, 3, 4
+"""A tracked zone: none, announced, price is in it, price left it on the side it came from, out of sight."""
+ZONES_PER_BAR = 32  # zones crossed within one bar and side that get events of their own
+ROWS_PER_BAR = 4 * ZONES_PER_BAR + 8
+REARM = 1.5  # a zone stays near until it is so many times the near distance away
+
+ZONE = np.dtype(
+    [
+        ("status", "i8"),
+        ("group", "i8"),  # identity
+        ("near", "i8"),  # edges and peak, bins
+        ("far", "i8"),
+        ("peak", "i8"),
+        ("born", "i8"),  # bar where it was first noticed
+        ("entry_mass", "f8"),  # mass when price entered, base units
+        ("swept", "f8"),  # swept since then, base units
+        ("clear", "i8"),  # no zone begins between the last close and this bin
+    ],
+    align=True,
+)
+AVERAGES = np.dtype(
+    [
+        ("atr_bars", "i8"),
+        ("volume_bars", "i8"),
+        ("atr", "f8"),  # log price
+        ("volume", "f8"),
+        ("seen", "i8"),  # bars
+        ("groups", "i8"),  # identities given so far
+    ],
+    align=True,
+)
+_INTS = ("bar", "ts", "kind", "side", "group")
+_AROUND = tuple(f"{where}_{what}" for where in ("above", "below") for what in ("near", "far", "peak", "mass"))
+_FLOATS = ("close", "atr", "near", "far", "peak", "mass_before", "mass_after", "swept", "fuel", "age")
+EVENT = np.dtype([(n, "i8") for n in _INTS] + [(n, "f8") for n in (*_FLOATS, *_AROUND, "coverage")], align=True)
+"""One row of the tape, the columns of tables.Events."""
+MARKET_BAR = np.dtype(
+    [
+        ("oi", "f8"),
+        ("coverage", "f8", (2,)),
+        ("swept", "f8", (4,)),
+        ("opened", "f8", (2,)),
+        ("atr", "f8"),
+    ],
+    align=True,
+)
+"""What the pass adds to a bar: tables.MARKET_BARS, sides and layers as arrays."""
+
+
+class BarColumns(NamedTuple):
+    """Bars as the kernel reads them, each of shape (n,)."""
+
+    ts: IntArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    trigger_high: FloatArray  # mark price range where it is known bar by bar, else high and low themselves
+    trigger_low: FloatArray
+    swing_low: FloatArray  # price of the last confirmed swing at the bar, NaN where none; or empty
+    swing_high: FloatArray
+
+
+@lean_kernel
+def _emit(rows: Records, count: int, bar: int, kind: int, side: int, group: int) -> Record:
+    """Open a row; masses in it are base units until :func:`_finish` makes them shares."""
+    row = rows[count]
+    row.bar, row.kind, row.side, row.group = bar, kind, -1 if side == LONG else 1, group
+    row.near = row.far = row.peak = row.mass_before = row.mass_after = row.swept = row.fuel = row.age = math.nan
+    return row
+
+
+@lean_kernel
+def _emit_zone(head: Record, zone: Record, rows: Records, count: int, bar: int, kind: int, side: int, mass: float) -> int:
+    """Open a row about a side's tracked zone and return the number of rows."""
+    row = _emit(rows, count, bar, kind, side, zone.group)
+    row.near = math.exp(zone.near * head.width)
+    row.far = math.exp(zone.far * head.width)
+    row.peak = math.exp(zone.peak * head.width)
+    row.mass_before = mass
+    row.swept = zone.swept
+    row.age = bar - zone.born
+    return count + 1
+
+
+@lean_kernel
+def _track(zone: Record, averages: Record, near: int, far: int, peak: int, bar: int) -> bool:
+    """Make a found zone the tracked one; return whether it is a new one, that is, does not overlap the last."""
+    known = (
+        zone.status != NONE
+        and min(near, far) <= max(zone.near, zone.far)
+        and max(near, far) >= min(zone.near, zone.far)
+    )
+    if not known:
+        averages.groups += 1
+        zone.group = averages.groups
+        zone.born = bar
+        zone.swept = 0.0
+    zone.near, zone.far, zone.peak = near, far, peak
+    return not known
+
+
+@lean_kernel
+def _cross(
+    head: Record,
+    venues: Records,
+    stored: FloatArray,
+    zone: Record,
+    averages: Record,
+    limits: Record,
+    rows: Records,
+    count: int,
+    bar: int,
+    side: int,
+    touched: int,
+) -> int:
+    """Test the bar's range against the zones frozen at the close before: entries and sweeps.
+
+    ``touched`` is the farthest bin that the bar reached. Returns the number of rows.
+    """
+    away = -1 if side == LONG else 1
+    last = outward(head.position, side) + away * limits.reach
+    if (touched - last) * away > 0:
+        last = touched
+    for _ in range(ZONES_PER_BAR):
+        entering = zone.status != INSIDE
+        if entering:
+            start = zone.clear + away
+            if (touched - start) * away < 0:
+                return count
+            found, near, far, peak, before = find_zone(head, venues, stored, limits, side, start, touched, last)
+            if not found:
+                zone.clear = touched
+                return count
+            _track(zone, averages, near, far, peak, bar)
+            zone.status = INSIDE
+            zone.entry_mass, zone.swept = before, 0.0
+        else:
+            if (touched - zone.near) * away < 0:
+                return count
+            before = math.nan
+        beyond = (touched - zone.far) * away >= 0
+        taken = mass_between(head, venues, stored, side, zone.near, zone.far if beyond else touched)
+        zone.swept += taken
+        if entering:
+            count = _emit_zone(head, zone, rows, count, bar, ZONE_ENTRY, side, before)
+        if not beyond and zone.swept < limits.swept_share * zone.entry_mass:
+            return count
+        if not entering:
+            rest = mass_between(head, venues, stored, side, touched + away, zone.far) if not beyond else 0.0
+            before = taken + rest
+        count = _emit_zone(head, zone, rows, count, bar, ZONE_SWEPT, side, before)
+        zone.status = NONE
+        zone.clear = zone.far
+    return count
+
+
+@lean_kernel
+def _watch(
+    head: Record,
+    venues: Records,
+    stored: FloatArray,
+    zone: Record,
+    averages: Record,
+    limits: Record,
+    rows: Records,
+    count: int,
+    bar: int,
+    side: int,
+) -> int:
+    """Freeze the nearest zone of a side at the close: exits, and zones that came near. Returns the number of rows."""
+    away = -1 if side == LONG else 1
+    if zone.status == INSIDE:
+        if (head.position - zone.near) * away >= 0.0:
+            return count
+        mass = mass_between(head, venues, stored, side, zone.near, zone.far)
+        count = _emit_zone(head, zone, rows, count, bar, ZONE_EXIT, side, mass)
+        zone.status = LEFT
+    start = outward(head.position, side)
+    distance = limits.near_atr * averages.atr / head.width
+    in_sight = zone.status == NEAR or zone.status == LEFT  # noqa: PLR1714  (numba compiles this form without a tuple)
+    if in_sight:
+        distance *= REARM
+    last_start = start + away * int(min(distance, float(limits.reach)))
+    if in_sight and head.coverage[side] >= limits.min_coverage:
+        k = first_dense(head, venues, stored, limits, side, start, last_start)
+        if (k - zone.near) * (k - zone.far) <= 0 and (last_start - k) * away >= 0:
+            zone.clear = k - away  # it is still there; its edges are looked up again when price reaches it
+            return count
+    found, near, far, peak, mass = False, 0, 0, 0, 0.0
+    if head.coverage[side] >= limits.min_coverage:
+        last = start + away * limits.reach
+        found, near, far, peak, mass = find_zone(head, venues, stored, limits, side, start, last_start, last)
+    if not found:
+        zone.clear = last_start
+        if zone.status != NONE:
+            zone.status = AWAY
+        return count
+    zone.clear = near - away
+    if _track(zone, averages, near, far, peak, bar) or zone.status == AWAY:
+        zone.status = NEAR
+        zone.swept = 0.0
+        count = _emit_zone(head, zone, rows, count, bar, ZONE_NEAR, side, mass)
+    return count
+
+
+@lean_kernel
+def _flow(
+    head: Record,
+    limits: Record,
+    rows: Records,
+    count: int,
+    bar: int,
+    side: int,
+    last_close: float,
+    extreme: float,
+    volume: float,
+    before: float,
+) -> int:
+    """Report forced flow that is large against ordinary trade. Returns the number of rows."""
+    flow = head.burned[side] + head.burned[side + 2]
+    if flow <= 0.0 or volume <= 0.0 or flow < limits.flow_min * volume:
+        return count
+    row = _emit(rows, count, bar, FORCED_FLOW, side, 0)
+    row.near, row.far = last_close, extreme
+    row.mass_before, row.mass_after = before, head.coverage[side]
+    row.swept = flow
+    return count + 1
+
+
+@lean_kernel
+def _note(head: Record, venues: Records, here: Record, atr: float) -> None:
+    """Write what the pass adds to a bar."""
+    here.oi, here.atr = head.oi, atr
+    for side in (LONG, SHORT):
+        here.coverage[side] = head.coverage[side]
+        here.swept[side], here.swept[side + 2] = head.burned[side], head.burned[side + 2]
+        opened = 0.0
+        for v in range(len(venues)):
+            opened += venues[v].opened[side] * base_per_unit(venues[v], head.position, head.width)
+        here.opened[side] = opened
+
+
+@lean_kernel
+def _finish(
+    head: Record,
+    venues: Records,
+    stored: FloatArray,
+    limits: Record,
+    rows: Records,
+    begin: int,
+    count: int,
+    ts: int,
+    close: float,
+    averages: Record,
+    oi_before: float,
+) -> int:
+    """Complete the rows of a bar: shares, fuel, the nearest zones around the close. Returns the kinds as bits."""
+    found, near, far, peak, mass = False, 0, 0, 0, 0.0
+    kinds = 0
+    oi = head.oi
+    first = rows[begin]
+    for side in (SHORT, LONG):
+        found = False
+        if head.coverage[side] >= limits.min_coverage:
+            start = outward(head.position, side)
+            last = start + (-1 if side == LONG else 1) * limits.reach
+            found, near, far, peak, mass = find_zone(head, venues, stored, limits, side, start, last, last)
+        near_price = math.exp(near * head.width) if found else math.nan
+        far_price = math.exp(far * head.width) if found else math.nan
+        peak_price = math.exp(peak * head.width) if found else math.nan
+        share = mass / oi if found else math.nan
+        if side == SHORT:
+            first.above_near, first.above_far, first.above_peak, first.above_mass = near_price, far_price, peak_price, share
+        else:
+            first.below_near, first.below_far, first.below_peak, first.below_mass = near_price, far_price, peak_price, share
+    for r in range(begin, count):
+        row = rows[r]
+        side = LONG if row.side < 0 else SHORT
+        kinds |= 1 << row.kind
+        row.ts, row.close, row.atr, row.coverage = ts, close, averages.atr, head.coverage[side]
+        row.above_near, row.above_far, row.above_peak = first.above_near, first.above_far, first.above_peak
+        row.below_near, row.below_far, row.below_peak = first.below_near, first.below_far, first.below_peak
+        row.above_mass, row.below_mass = first.above_mass, first.below_mass
+        before = oi if row.kind == ZONE_NEAR or row.kind == ZONE_EXIT else oi_before  # noqa: PLR1714
+        if row.kind == FORCED_FLOW:
+            row.fuel = row.swept / averages.volume
+        else:
+            row.fuel = row.mass_before / averages.volume if averages.volume > 0.0 else math.nan
+            near = int(round(math.log(row.near) / head.width))
+            far = int(round(math.log(row.far) / head.width))
+            row.mass_after = mass_between(head, venues, stored, side, near, far) / oi if oi > 0.0 else 0.0
+            row.mass_before = row.mass_before / before if before > 0.0 else 0.0
+        row.swept = row.swept / before if before > 0.0 else 0.0
+    return kinds
+
+
+@lean_kernel
+def advance(
+    columns: BarColumns,
+    arrays: MapArrays,
+    zones: Records,
+    averages: Record,
+    limits: Record,
+    rows: Records,
+    rows_used: int,
+    market: Records,
+    room_below: float,
+    room_above: float,
+    session_hours: float,
+    start: int,
+    stop: int,
+    mask: int,
+) -> tuple[int, int, int]:
+    """Take the market through bars ``start`` to ``stop - 1``.
+
+    Parameters
+    ----------
+    zones
+        Shape (2,), ``ZONE``: the tracked zone below and above price.
+    rows, rows_used
+        ``EVENT`` rows and how many are taken; events of a bar are in the order in which they were found.
+    market
+        Shape (n,), ``MARKET_BAR``.
+    room_below, room_above
+        How far from price the grid must reach, bins.
+    session_hours
+        Trading time of one bar where the market has sessions; 0 where it never closes and the clock counts.
+    mask
+        Bit ``1 << kind`` set: return after a bar with such an event. It changes where the kernel returns, nothing else.
+
+    Returns
+    -------
+    next_bar, rows_used, reason
+        The next bar to take and ``DONE``, ``LISTENED``, ``ROOM`` or ``GROW``.
+    """
+    ts, high, low, close, volume, trigger_high, trigger_low, swing_low, swing_high = columns
+    heads, venues, stored, flows, path, stamps, changes = arrays
+    head = heads[0]
+    count = rows_used
+    for bar in range(start, stop):
+        if len(rows) - count < ROWS_PER_BAR:
+            return bar, count, ROOM
+        bottom, top = math.log(low[bar]) / head.width, math.log(high[bar]) / head.width
+        if bottom - room_below < head.first or top + room_above >= head.first + stored.shape[2]:
+            return bar, count, GROW
+        mark_bottom, mark_top = bottom, top
+        if trigger_low[bar] != low[bar]:
+            mark_bottom = math.log(trigger_low[bar]) / head.width
+        if trigger_high[bar] != high[bar]:
+            mark_top = math.log(trigger_high[bar]) / head.width
+        if len(swing_low) > 0:
+            head.swing[LONG], head.swing[SHORT] = swing_low[bar], swing_high[bar]
+        begin = count
+        last = max(bar - 1, 0)
+        hours = session_hours if session_hours > 0.0 else (ts[bar] - ts[last]) / 3.6e12
+
+        # 1. The bar against the zones frozen at the close before.
+        position_before, oi_before = head.position, head.oi
+        coverage_before = (head.coverage[LONG], head.coverage[SHORT])
+        for side in (LONG, SHORT):
+            if coverage_before[side] >= limits.min_coverage or zones[side].status == INSIDE:
+                touched = int(math.ceil(mark_bottom)) if side == LONG else int(math.floor(mark_top))
+                count = _cross(head, venues, stored, zones[side], averages, limits, rows, count, bar, side, touched)
+
+        # 2. The map through the close of the bar.
+        step(
+            head, venues, stored, flows, path, stamps, changes, bar, hours,
+            bottom, top, mark_bottom, mark_top, volume[bar], averages.atr,
+        )  # fmt: skip
+        take_stock(head, venues, math.log(close[bar]) / head.width)
+
+        # 3. What the close leaves: flows, exits, zones near.
+        for side in (LONG, SHORT):
+            extreme = low[bar] if side == LONG else high[bar]
+            count = _flow(
+                head, limits, rows, count, bar, side, close[last], extreme, averages.volume, coverage_before[side]
+            )  # fmt: skip
+            count = _watch(head, venues, stored, zones[side], averages, limits, rows, count, bar, side)
+        heard = 0
+        if count > begin:
+            heard = _finish(
+                head, venues, stored, limits, rows, begin, count, ts[bar], close[bar], averages, oi_before
+            )  # fmt: skip
+        _note(head, venues, market[bar], averages.atr)
+
+        # 4. Only now does the bar enter the averages that later bars are measured by.
+        if bar > 0:
+            true_range = (max(top, position_before) - min(bottom, position_before)) * head.width
+            averages.atr = follow(averages.atr, true_range, averages.seen - 1, averages.atr_bars)
+        averages.volume = follow(averages.volume, volume[bar], averages.seen, averages.volume_bars)
+        averages.seen += 1
+        if heard & mask:
+            return bar + 1, count, LISTENED
+    return stop, count, DONE

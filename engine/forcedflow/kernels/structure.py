@@ -1,0 +1,27 @@
+"""Streaming averages of the bars: the denominators of every threshold."""
+
+from __future__ import annotations
+
+from forcedflow.kernels import FloatArray, lean_kernel
+
+__all__ = ["follow", "half_life_average"]
+
+
+@lean_kernel
+def follow(average: float, value: float, seen: int, memory: int) -> float:
+    """Return the average after one more ``value``: the plain mean of the first ``memory`` values, Wilder's smoothing after.
+
+    Wilder (1978), New Concepts in Technical Trading Systems, section III, with the mean as its warm-up.
+    """
+    return average + (value - average) / min(seen + 1, memory)
+
+
+@lean_kernel
+def half_life_average(values: FloatArray, half_life: float, out: FloatArray) -> None:
+    """Write the exponential average of ``values[0..i]`` to ``out[i]``; weights halve every ``half_life`` bars and sum to 1."""
+    keep = 0.5 ** (1.0 / half_life)
+    total, weight = 0.0, 0.0
+    for i in range(len(values)):
+        total = total * keep + values[i]
+        weight = weight * keep + 1.0
+        out[i] = total / weight

@@ -1,0 +1,112 @@
+"""The map as a caller sees it: what is where, in prices and shares, at the bar where the market pass stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from forcedflow.kernels.liquidation_map import MapArrays
+from forcedflow.tables import LAYERS
+
+if TYPE_CHECKING:
+    from forcedflow.kernels import Records
+
+__all__ = ["LiquidationMap"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class LiquidationMap:
+    """Mass by price bin and layer, over all venues: read it at any event; it changes only as the replay goes on.
+
+    All masses are base units; an inverse contract's are converted at the bin's own price.
+    """
+
+    def __init__(self, arrays: MapArrays) -> None:
+        self._arrays = arrays
+
+    @property
+    def arrays(self) -> MapArrays:
+        """The kernels' own state."""
+        return self._arrays
+
+    @property
+    def venues(self) -> Records:
+        """Shape (V,): each venue's sums and ledger, native units."""
+        return self._arrays.venues
+
+    @property
+    def bin_width(self) -> float:
+        """Width of a bin, log price."""
+        return float(self._arrays.head.width[0])
+
+    @property
+    def bins(self) -> IntArray:
+        """Shape (g,): bin numbers; bin ``k`` is centred on ``exp(k * bin_width)``."""
+        first = int(self._arrays.head.first[0])
+        return np.arange(first, first + self._arrays.stored.shape[2])
+
+    @property
+    def prices(self) -> FloatArray:
+        """Shape (g,): the centre of each bin."""
+        centres: FloatArray = np.exp(self.bins * self.bin_width)
+        return centres
+
+    @property
+    def open_interest(self) -> float:
+        """Open interest at the last settled stamps, base units."""
+        return float(self._arrays.head.oi[0])
+
+    @property
+    def coverage(self) -> tuple[float, float]:
+        """Located share of open interest, of longs and of shorts."""
+        longs, shorts = self._arrays.head.coverage[0]
+        return float(longs), float(shorts)
+
+    def mass(self) -> FloatArray:
+        """Return the mass of each layer in each bin, shape (4, g), layers as in ``tables.LAYERS``, base units."""
+        total = np.zeros((len(LAYERS), self._arrays.stored.shape[2]))
+        for venue, stored in zip(self.venues, self._arrays.stored, strict=True):
+            unit = venue.face / self.prices if venue.inverse else 1.0
+            for layer in range(len(LAYERS)):
+                side = layer % 2
+                moved = int(np.floor(venue.origin[side] + 0.5)) if layer < 2 else 0
+                total[layer] += _moved(stored[layer], moved) * venue.scale[side] * unit
+        return total
+
+    def density(self) -> FloatArray:
+        """Return mass per 1% of price as a share of open interest, shape (4, g); zeros without open interest."""
+        oi = self.open_interest
+        return self.mass() * (0.01 / self.bin_width / oi if oi > 0 else 0.0)
+
+    def between(self, low: float, high: float) -> FloatArray:
+        """Return the mass of each layer at prices from ``low`` to ``high``, shape (4,), base units."""
+        inside = (self.prices >= low) & (self.prices <= high)
+        summed: FloatArray = self.mass()[:, inside].sum(axis=1)
+        return summed
+
+    def make_room(self, lowest: int, highest: int) -> None:
+        """Grow the grid so that it reaches from bin ``lowest`` to ``highest``, and a fifth further where it grows."""
+        first, size = int(self._arrays.head.first[0]), self._arrays.stored.shape[2]
+        spare = size // 5
+        begin = first if lowest >= first else lowest - spare
+        end = first + size if highest < first + size else highest + 1 + spare
+        stored = np.zeros((*self._arrays.stored.shape[:2], end - begin))
+        stored[:, :, first - begin : first - begin + size] = self._arrays.stored
+        self._arrays.head.first = begin
+        self._arrays = self._arrays._replace(stored=stored)
+
+
+def _moved(layer: FloatArray, bins: int) -> FloatArray:
+    """Return a layer moved up by whole bins; what leaves the grid is beyond any price it could reach."""
+    if bins == 0:
+        return layer
+    moved = np.zeros_like(layer)
+    if bins > 0:
+        moved[bins:] = layer[:-bins]
+    else:
+        moved[:bins] = layer[-bins:]
+    return moved

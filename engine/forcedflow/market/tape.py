@@ -1,0 +1,257 @@
+"""The market pass: a dataset in, the tape out. The tape is all that a strategy may know."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from forcedflow.kernels import records
+from forcedflow.kernels.market_pass import (
+    AVERAGES,
+    EVENT,
+    GROW,
+    LISTENED,
+    MARKET_BAR,
+    ROOM,
+    ZONE,
+    BarColumns,
+    advance,
+)
+from forcedflow.kernels.zones import LIMITS
+from forcedflow.market.feeds import Feed
+from forcedflow.market.liquidation_map import LiquidationMap
+from forcedflow.settings import MarketSettings
+from forcedflow.tables import EventKind, Events, MapSnapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from forcedflow.data.bars import Bars
+    from forcedflow.data.series import Dataset
+    from forcedflow.kernels import Records
+
+__all__ = ["MarketPass", "Tape", "make_tape"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+_EMPTY: FloatArray = np.empty(0)
+
+
+class MarketPass:
+    """Takes a dataset's market through its bars, all at once or event by event.
+
+    Parameters
+    ----------
+    dataset
+        Bars and venue data.
+    settings
+        How the map is kept and what counts as a zone.
+    event_rows
+        Rows of the event buffer to begin with; it grows, and its size changes nothing.
+    """
+
+    def __init__(self, dataset: Dataset, settings: MarketSettings | None = None, *, event_rows: int = 4096) -> None:
+        self.dataset = dataset
+        self.settings = settings or MarketSettings()
+        self.feed = Feed.of(dataset, self.settings)
+        self.map = LiquidationMap(self.feed.arrays)
+        self.bar = 0
+        """The next bar to take."""
+        bars = dataset.bars
+        self._columns = BarColumns(
+            bars.ts,
+            bars.high,
+            bars.low,
+            bars.close,
+            bars.volume,
+            bars.high if bars.mark_high is None else bars.mark_high,
+            bars.low if bars.mark_low is None else bars.mark_low,
+            _EMPTY,
+            _EMPTY,
+        )
+        self._rows = records(EVENT, event_rows)
+        self._used = 0
+        self._market = records(MARKET_BAR, len(bars))
+        self._zones = records(ZONE, 2)
+        self._averages = records(AVERAGES, 1)
+        self._averages.atr_bars, self._averages.volume_bars = self.settings.atr_bars, self.settings.volume_bars
+        self._limits = _limits(self.settings)
+
+    def advance(self, stop: int | None = None, listen: Iterable[EventKind] = ()) -> bool:
+        """Take bars up to ``stop`` (exclusive; all of them if left out), or through the next bar with such an event.
+
+        Returns whether an event was heard. What is listened to decides where this returns, and nothing else.
+        """
+        stop = len(self.dataset.bars) if stop is None else min(stop, len(self.dataset.bars))
+        mask = sum(1 << kind for kind in listen)
+        while self.bar < stop:
+            self.bar, self._used, why = advance(
+                self._columns,
+                self.map.arrays,
+                self._zones,
+                self._averages[0],
+                self._limits[0],
+                self._rows,
+                self._used,
+                self._market,
+                self.feed.room_below,
+                self.feed.room_above,
+                self.feed.session_hours,
+                self.bar,
+                stop,
+                mask,
+            )
+            if why == LISTENED:
+                return True
+            if why == GROW:
+                self._make_room()
+            elif why == ROOM:
+                self._rows = np.concatenate((self._rows, records(EVENT, max(len(self._rows), 1024)))).view(np.recarray)
+        return False
+
+    def _make_room(self) -> None:
+        bars, width = self.dataset.bars, self.map.bin_width
+        lowest = math.log(bars.low[self.bar]) / width - self.feed.room_below
+        highest = math.log(bars.high[self.bar]) / width + self.feed.room_above
+        self.map.make_room(math.floor(lowest) - 1, math.ceil(highest) + 1)
+
+    def events(self, since: int = 0) -> Events:
+        """Return the events so far from row ``since`` on, in their total order (bar, kind, side, group)."""
+        rows = self._rows[since : self._used]
+        rows = rows[np.lexsort((rows.group, rows.side, rows.kind, rows.bar))]
+        return Events(*(_column(rows[name]) for name in EVENT.names or ()))
+
+    @property
+    def event_count(self) -> int:
+        """Events so far."""
+        return self._used
+
+    def market_bars(self) -> dict[str, FloatArray]:
+        """Return what the pass added to the bars taken so far, columns of ``tables.MARKET_BARS``."""
+        done = self._market[: self.bar]
+        return {
+            "oi": _column(done.oi),
+            "coverage_long": _column(done.coverage[:, 0]),
+            "coverage_short": _column(done.coverage[:, 1]),
+            "swept_long_liq": _column(done.swept[:, 0]),
+            "swept_short_liq": _column(done.swept[:, 1]),
+            "swept_long_stop": _column(done.swept[:, 2]),
+            "swept_short_stop": _column(done.swept[:, 3]),
+            "opened_long": _column(done.opened[:, 0]),
+            "opened_short": _column(done.opened[:, 1]),
+            "atr": _column(done.atr),
+        }
+
+
+def _column(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    column = np.ascontiguousarray(values).view(np.ndarray)
+    column.setflags(write=False)
+    return column
+
+
+def _limits(settings: MarketSettings) -> Records:
+    limits = records(LIMITS, 1)
+    limits.on, limits.off, limits.valley = settings.zone_on, settings.zone_off, settings.zone_valley
+    limits.bridge = settings.zone_bridge
+    limits.min_mass, limits.min_coverage = settings.zone_min_mass, settings.min_coverage
+    limits.reach = int(settings.reach / (settings.bin_bps * 1e-4))
+    limits.near_atr, limits.swept_share = settings.near_atr, settings.swept_share
+    limits.flow_min = settings.flow_min
+    return limits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tape:
+    """Bars with their events, and the map now and then: made once, traded many times."""
+
+    dataset: Dataset
+    settings: MarketSettings
+    events: Events
+    market_bars: dict[str, FloatArray]
+    snapshots: MapSnapshots
+    notes: tuple[str, ...]
+    """What a reader of any result must be told."""
+
+    @property
+    def bars(self) -> Bars:
+        """The bars that the tape was made of."""
+        return self.dataset.bars
+
+    @property
+    def coverage(self) -> float:
+        """Located share of open interest at the last bar, mean of longs and shorts."""
+        return float(self.market_bars["coverage_long"][-1] + self.market_bars["coverage_short"][-1]) / 2
+
+    @property
+    def implied_liquidation_rate(self) -> float | None:
+        """Swept mass of the liquidation layers per day as a share of open interest, mean of longs and shorts.
+
+        Over the bars with a quarter of open interest located or more, since an empty map sweeps nothing; None where there
+        are none. Public maps imply 5 to 20% a day, liquidation prints say about 1% (FACTS 0b): a run outside .2 to 3%
+        says so.
+        """
+        market, bars = self.market_bars, self.bars
+        known = (market["coverage_long"] + market["coverage_short"] >= 0.5) & (market["oi"] > 0)
+        if not known.any():
+            return None
+        swept = (market["swept_long_liq"] + market["swept_short_liq"])[known] / 2 / market["oi"][known]
+        return float(swept.sum() / (known.sum() * bars.interval / 8.64e13))
+
+
+def make_tape(
+    dataset: Dataset,
+    settings: MarketSettings | None = None,
+    *,
+    snapshots: int = 1000,
+    progress: Callable[[int], None] | None = None,
+) -> Tape:
+    """Take the market through all bars and keep the map at ``snapshots`` evenly spaced closes, the last among them.
+
+    ``progress`` is called with the number of bars done, at each snapshot.
+    """
+    market = MarketPass(dataset, settings)
+    total = len(dataset.bars)
+    closes = np.unique(np.linspace(0, total - 1, min(max(snapshots, 1), total)).astype(np.int64)) if snapshots else []
+    shots: list[tuple[int, FloatArray]] = []
+    oi: list[float] = []
+    for bar in closes:
+        market.advance(int(bar) + 1)
+        shots.append((int(market.map.bins[0]), market.map.mass().astype(np.float32)))
+        oi.append(market.map.open_interest)
+        if progress is not None:
+            progress(market.bar)
+    market.advance()
+    return Tape(
+        dataset=dataset,
+        settings=market.settings,
+        events=market.events(),
+        market_bars=market.market_bars(),
+        snapshots=_snapshots(dataset.bars, np.asarray(closes, dtype=np.int64), shots, oi, market.map.bin_width),
+        notes=(*dataset.notes, *market.feed.notes),
+    )
+
+
+def _snapshots(
+    bars: Bars, closes: IntArray, shots: list[tuple[int, FloatArray]], oi: list[float], width: float
+) -> MapSnapshots:
+    """Put snapshots of a grid that grew onto one grid: the bins that ever held mass."""
+    held = [(first + np.flatnonzero(mass.any(axis=0))[[0, -1]]) for first, mass in shots if mass.any()]
+    lowest = min((int(h[0]) for h in held), default=0)
+    highest = max((int(h[1]) for h in held), default=-1)
+    stack = np.zeros((len(shots), 4, highest - lowest + 1), dtype=np.float32)
+    for k, (first, mass) in enumerate(shots):
+        begin, end = max(lowest, first), min(highest + 1, first + mass.shape[1])
+        if end > begin:
+            stack[k, :, begin - lowest : end - lowest] = mass[:, begin - first : end - first]
+    return MapSnapshots(
+        bar=closes,
+        ts=bars.close_ts[closes],
+        bins=np.arange(lowest, highest + 1),
+        bin_width=width,
+        mass=stack,
+        oi=np.asarray(oi),
+    )

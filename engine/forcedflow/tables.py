@@ -1,0 +1,302 @@
+"""The schemas of everything that is passed on or saved: one place for names, dtypes and units.
+
+Times are int64 nanoseconds UTC. A bar covers ``[ts, ts + interval)`` and is known at its close; the ``ts`` of an
+event, order, fill or equity row is that close. Prices are quote currency per base unit; mass and quantities
+are base units unless a name says otherwise; shares are fractions of open interest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "EQUITY",
+    "EVENT_FLOATS",
+    "FILLS",
+    "MARKET_BARS",
+    "LAYERS",
+    "ORDERS",
+    "TRADES",
+    "Event",
+    "EventKind",
+    "Events",
+    "MapSnapshots",
+    "Side",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+LAYERS: Final = ("long_liq", "short_liq", "long_stop", "short_stop")
+"""Layers of the map in index order; longs' thresholds lie below their entry, and sweeping them is forced selling."""
+
+
+class Side(IntEnum):
+    """Direction of an order, a position or a flow."""
+
+    SHORT = -1
+    LONG = 1
+
+
+class EventKind(IntEnum):
+    """What price did to the map. The number is the order of events within one bar."""
+
+    ZONE_ENTRY = 1
+    ZONE_SWEPT = 2
+    ZONE_EXIT = 3
+    FORCED_FLOW = 4
+    ZONE_NEAR = 9
+
+    @property
+    def title(self) -> str:
+        """Name in DESIGN's spelling, such as ``ZoneEntry``."""
+        return self.name.title().replace("_", "")
+
+
+EVENT_FLOATS: Final = (
+    "close",  # close of the bar
+    "atr",  # average true range before the bar, as a log distance: price * exp(k * atr) is k ATR away
+    "near",  # edge of the zone that faces the price it was met from
+    "far",  # the other edge
+    "peak",  # price of its densest bin
+    "mass_before",  # mass inside the edges before the bar, share of open interest
+    "mass_after",  # the same after the bar
+    "swept",  # mass swept inside the edges since entry (ZoneNear: 0; ForcedFlow: in this bar), share of open interest
+    "fuel",  # mass_before (ForcedFlow: swept) over trailing volume per bar
+    "age",  # bars since the zone was first noticed
+    "above_near",  # the nearest zone above the close, NaN where there is none within reach
+    "above_far",
+    "above_peak",
+    "above_mass",
+    "below_near",  # the nearest zone below the close
+    "below_far",
+    "below_peak",
+    "below_mass",
+    "coverage",  # located share of open interest on the event's side
+)
+"""Float columns of an event, in order. Zone prices are bin centres; distances in log price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the tape: something price did to the map, known at the close of ``bar``."""
+
+    bar: int
+    ts: int
+    kind: EventKind
+    side: int
+    """+1: a zone above, or forced buying; -1: a zone below, or forced selling."""
+    group: int
+    """Identity of the zone; 0 where there is none."""
+    close: float
+    atr: float
+    near: float
+    far: float
+    peak: float
+    mass_before: float
+    mass_after: float
+    swept: float
+    fuel: float
+    age: float
+    above_near: float
+    above_far: float
+    above_peak: float
+    above_mass: float
+    below_near: float
+    below_far: float
+    below_peak: float
+    below_mass: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Columns of the tape's events, in their total order (bar, kind, side, group); arrays of equal length, read-only."""
+
+    bar: IntArray
+    ts: IntArray
+    kind: IntArray
+    side: IntArray
+    group: IntArray
+    close: FloatArray
+    atr: FloatArray
+    near: FloatArray
+    far: FloatArray
+    peak: FloatArray
+    mass_before: FloatArray
+    mass_after: FloatArray
+    swept: FloatArray
+    fuel: FloatArray
+    age: FloatArray
+    above_near: FloatArray
+    above_far: FloatArray
+    above_peak: FloatArray
+    above_mass: FloatArray
+    below_near: FloatArray
+    below_far: FloatArray
+    below_peak: FloatArray
+    below_mass: FloatArray
+    coverage: FloatArray
+
+    @classmethod
+    def from_blocks(cls, ints: IntArray, floats: FloatArray) -> Events:
+        """Make columns of the kernel's rows.
+
+        Parameters
+        ----------
+        ints
+            Shape (n, 5): bar, ts, kind, side, group.
+        floats
+            Shape (n, 19): the columns of ``EVENT_FLOATS``.
+        """
+        columns = [np.ascontiguousarray(block[:, k]) for block in (ints, floats) for k in range(block.shape[1])]
+        for column in columns:
+            column.setflags(write=False)
+        return cls(*columns)
+
+    def __len__(self) -> int:
+        return len(self.bar)
+
+    def __getitem__(self, rows: slice | IntArray | npt.NDArray[np.bool_]) -> Events:
+        """Return the chosen rows as columns again."""
+        picked = [getattr(self, f.name)[rows] for f in fields(self)]
+        for column in picked:
+            column.setflags(write=False)
+        return Events(*picked)
+
+    def row(self, index: int) -> Event:
+        """Return one row as an :class:`Event`."""
+        values = [getattr(self, f.name)[index].item() for f in fields(self)]
+        values[2] = EventKind(values[2])
+        return Event(*values)
+
+    def __iter__(self) -> Iterator[Event]:
+        return (self.row(k) for k in range(len(self)))
+
+    def of_kind(self, *kinds: EventKind) -> Events:
+        """Return the rows of these kinds."""
+        return self[np.isin(self.kind, kinds)]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a table with one row an event; ``ts`` as UTC timestamps and ``kind`` by name."""
+        import pandas as pd  # noqa: PLC0415  (1.4 s that a run does not need)
+
+        frame = pd.DataFrame({f.name: getattr(self, f.name) for f in fields(self)})
+        frame["ts"] = pd.to_datetime(frame["ts"], utc=True)
+        frame["kind"] = [EventKind(k).title for k in self.kind]
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
+class MapSnapshots:
+    """The map at the close of some bars, summed over venues: what a heatmap draws."""
+
+    bar: IntArray
+    """Shape (m,): the bars, ascending."""
+    ts: IntArray
+    """Shape (m,): their closes."""
+    bins: IntArray
+    """Shape (g,): absolute bin numbers, consecutive; bin ``k`` is centred on ``exp(k * bin_width)``."""
+    bin_width: float
+    """Log price."""
+    mass: npt.NDArray[np.float32]
+    """Shape (m, 4, g): mass by snapshot, layer (``LAYERS``) and bin, base units."""
+    oi: FloatArray
+    """Shape (m,): open interest at the last settled stamp, base units."""
+
+    @property
+    def prices(self) -> FloatArray:
+        """Shape (g,): the centre of each bin."""
+        centres: FloatArray = np.exp(self.bins * self.bin_width)
+        return centres
+
+
+# Tables of the account and the record: column -> dtype. Strings name codes that are saved as dictionary columns.
+ORDERS: Final = {
+    "order_id": "int64",  # row number: orders are numbered as they are placed
+    "bar": "int64",  # placed at the close of this bar
+    "ts": "int64",
+    "event": "int64",  # row of the tape that asked for it, -1 for none
+    "group": "int64",
+    "side": "int64",
+    "kind": "str",  # market, limit, stop
+    "price": "float64",  # trigger or limit price; NaN for a market order
+    "stop": "float64",
+    "target": "float64",
+    "qty": "float64",
+    "expiry": "int64",  # bars it stays good for
+    "hold": "int64",  # bars a position is held at most; 0: no limit
+    "status": "str",  # filled, working, expired, cancelled, refused
+    "reason": "str",  # why it ended so
+    "status_bar": "int64",
+}
+FILLS: Final = {
+    "fill_id": "int64",
+    "order_id": "int64",
+    "bar": "int64",
+    "ts": "int64",
+    "side": "int64",
+    "qty": "float64",
+    "price": "float64",  # what was paid, spread and impact included
+    "reason": "str",  # entry, stop, target, hold, exit_on, reverse, replace
+    "liquidity": "str",  # maker, taker
+    "fee": "float64",
+    "spread_cost": "float64",  # part of price * qty that the half-spread took
+    "impact_cost": "float64",
+    "forced_qty": "float64",  # part of qty that met forced flow
+}
+TRADES: Final = {
+    "trade_id": "int64",
+    "order_id": "int64",
+    "group": "int64",
+    "side": "int64",
+    "qty": "float64",
+    "entry_bar": "int64",
+    "entry_ts": "int64",
+    "entry_price": "float64",
+    "stop": "float64",
+    "target": "float64",
+    "exit_bar": "int64",  # the last bar where it is still open
+    "exit_ts": "int64",
+    "exit_price": "float64",  # the last close where it is still open
+    "exit_reason": "str",  # stop, target, hold, exit_on, reverse, replace; open
+    "gross": "float64",  # quote currency, before fees and spread
+    "costs": "float64",
+    "net": "float64",
+    "r": "float64",  # net over the loss that the stop meant to allow; NaN without a stop
+    "mae_r": "float64",  # worst excursion against the trade, in R, at most 0
+    "mfe_r": "float64",  # best excursion for the trade, in R, at least 0
+    "bars_held": "int64",
+    "ambiguous": "bool",  # stop and target both lay inside its last bar
+}
+EQUITY: Final = {
+    "bar": "int64",
+    "ts": "int64",
+    "close": "float64",
+    "position": "float64",
+    "cash": "float64",  # what would be left if the position were worth nothing: equity - position * close
+    "equity": "float64",
+    "drawdown": "float64",  # share below the highest equity so far, initial equity included
+}
+MARKET_BARS: Final = {
+    "oi": "float64",  # open interest at the last settled stamp, base units, all venues
+    "coverage_long": "float64",
+    "coverage_short": "float64",
+    "swept_long_liq": "float64",
+    "swept_short_liq": "float64",
+    "swept_long_stop": "float64",
+    "swept_short_stop": "float64",
+    "opened_long": "float64",
+    "opened_short": "float64",
+    "atr": "float64",
+}
+"""Columns that the market pass adds to each bar."""
