@@ -1,0 +1,263 @@
+"""Measures of a run: one small function each, over arrays, for the scorecard and for sweeps alike.
+
+A measure that is undefined is NaN; the scorecard shows it as ``None``. Losses (drawdown, CVaR) are positive numbers.
+``values`` is an equity curve that begins with the initial equity; ``returns`` are simple returns per day;
+``per_year`` is the number of such days in a year. Trade measures take closed trades.
+Measures of order take ``ordered`` values: the caller sorts, since compiling a sort costs more than all the rest.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from forcedflow.kernels import FloatArray, IntArray, kernel
+
+__all__ = [
+    "annual_growth",
+    "annual_sharpe",
+    "annual_sharpe_error",
+    "annual_sortino",
+    "annual_volatility",
+    "conditional_value_at_risk",
+    "daily_values",
+    "hit_rate",
+    "longest_under_water",
+    "max_drawdown",
+    "mean",
+    "median",
+    "payoff",
+    "profit_factor",
+    "simple_returns",
+]
+
+_DAY = 86_400_000_000_000  # ns
+
+
+@kernel
+def daily_values(ts: IntArray, equity: FloatArray, initial: float, fill: bool) -> FloatArray:
+    """Return the initial equity and then the last equity of each UTC day.
+
+    Parameters
+    ----------
+    ts
+        Shape (n,): ascending closes, ns UTC. A bar that closes at midnight belongs to the day that ends there.
+    equity
+        Shape (n,): equity at these closes.
+    initial
+        Equity before the first bar.
+    fill
+        Whether a day without bars counts, its equity unchanged (a market that never closes), or is left out (sessions).
+    """
+    days = 0
+    before = 0
+    for i in range(len(ts)):
+        day = (ts[i] - 1) // _DAY
+        if i == 0:
+            days = 1
+        elif day != before:
+            days += day - before if fill else 1
+        before = day
+    values = np.empty(days + 1)
+    values[0] = initial
+    k = 0
+    for i in range(len(ts)):
+        day = (ts[i] - 1) // _DAY
+        if i == 0:
+            k = 1
+        elif day != before:
+            for _ in range(day - before if fill else 1):
+                k += 1
+                values[k] = values[k - 1]
+        values[k] = equity[i]
+        before = day
+    return values
+
+
+@kernel
+def simple_returns(values: FloatArray) -> FloatArray:
+    """Return ``values[t] / values[t - 1] - 1``, shape (n - 1,)."""
+    returns = np.empty(max(len(values) - 1, 0))
+    for i in range(len(returns)):
+        returns[i] = values[i + 1] / values[i] - 1.0
+    return returns
+
+
+@kernel
+def mean(x: FloatArray) -> float:
+    """Arithmetic mean; NaN of nothing."""
+    if len(x) == 0:
+        return math.nan
+    total = 0.0
+    for value in x:
+        total += value
+    return total / len(x)
+
+
+@kernel
+def median(ordered: FloatArray) -> float:
+    """Middle of ascending values, or the mean of the two middle ones; NaN of nothing."""
+    n = len(ordered)
+    if n == 0:
+        return math.nan
+    return float(0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))
+
+
+@kernel
+def _central_moment(x: FloatArray, order: int) -> float:
+    """Return the mean of ``(x - mean) ** order``."""
+    centre = mean(x)
+    total = 0.0
+    for value in x:
+        total += (value - centre) ** order
+    return total / len(x)
+
+
+@kernel
+def _deviation(x: FloatArray) -> float:
+    """Sample standard deviation (n - 1); NaN where it is undefined or only rounding."""
+    n = len(x)
+    if n < 2:
+        return math.nan
+    deviation = math.sqrt(_central_moment(x, 2) * n / (n - 1))
+    largest = 0.0
+    for value in x:
+        largest = max(largest, abs(value))
+    return deviation if deviation > 1e-12 * largest else math.nan
+
+
+@kernel
+def annual_growth(values: FloatArray, per_year: float) -> float:
+    """CAGR: ``(end / start) ** (per_year / days) - 1``; -1 once everything is lost."""
+    days = len(values) - 1
+    if days < 1 or not per_year > 0.0:
+        return math.nan
+    if values[-1] <= 0.0:
+        return -1.0
+    exponent = per_year / days * math.log(values[-1] / values[0])
+    return math.expm1(exponent) if exponent < 700.0 else math.nan  # beyond what a float holds
+
+
+@kernel
+def annual_volatility(returns: FloatArray, per_year: float) -> float:
+    """Sample standard deviation of returns, times the root of ``per_year``."""
+    if len(returns) < 2:
+        return math.nan
+    return math.sqrt(_central_moment(returns, 2) * len(returns) / (len(returns) - 1) * per_year)
+
+
+@kernel
+def annual_sharpe(returns: FloatArray, per_year: float) -> float:
+    """Mean over standard deviation of returns, annualised, no risk-free rate (Sharpe 1994)."""
+    return mean(returns) / _deviation(returns) * math.sqrt(per_year)
+
+
+@kernel
+def annual_sharpe_error(returns: FloatArray, per_year: float) -> float:
+    """Return the standard error of the Sharpe ratio for independent, non-normal returns.
+
+    ``sqrt((1 - skew * s + (kurtosis - 1) / 4 * s ** 2) / (n - 1))`` per day with ``s`` the daily ratio (Mertens 2002;
+    Bailey and Lopez de Prado 2012), annualised like the ratio itself.
+    """
+    n = len(returns)
+    deviation = _deviation(returns)
+    if n < 2 or math.isnan(deviation):
+        return math.nan
+    ratio = mean(returns) / deviation
+    variance = _central_moment(returns, 2)
+    skew = _central_moment(returns, 3) / variance**1.5
+    kurtosis = _central_moment(returns, 4) / variance**2
+    return math.sqrt(max(1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2, 0.0) / (n - 1) * per_year)
+
+
+@kernel
+def annual_sortino(returns: FloatArray, per_year: float) -> float:
+    """Mean return over the root mean square of losses, all days counted, target 0 (Sortino and Price 1994)."""
+    total = 0.0
+    for value in returns:
+        total += min(value, 0.0) ** 2
+    if total == 0.0:
+        return math.nan
+    return mean(returns) / math.sqrt(total / len(returns)) * math.sqrt(per_year)
+
+
+@kernel
+def max_drawdown(values: FloatArray) -> float:
+    """Largest loss from a high so far, as a share of that high; 0 where there was none."""
+    high = -math.inf
+    worst = 0.0
+    for value in values:
+        high = max(high, value)
+        worst = max(worst, 1.0 - value / high)
+    return worst
+
+
+@kernel
+def longest_under_water(ts: IntArray, values: FloatArray) -> int:
+    """Longest time from a high until it is reached again, or until the end, ns.
+
+    ``ts`` and ``values`` have equal length; the first pair is the start of the run and the initial equity.
+    """
+    longest = 0
+    since = ts[0] if len(ts) else 0
+    high = -math.inf
+    for i in range(len(values)):
+        under = values[i] < high
+        if under or (i > 0 and values[i - 1] < high):
+            longest = max(longest, ts[i] - since)
+        if not under:
+            high = values[i]
+            since = ts[i]
+    return longest
+
+
+@kernel
+def conditional_value_at_risk(ordered: FloatArray, level: float) -> float:
+    """Mean loss of the worst ``1 - level`` of ascending returns, the boundary return counted by its fraction.
+
+    The exact sample form of Rockafellar and Uryasev (2002); rounding the tail to whole returns differs.
+    """
+    tail = (1.0 - level) * len(ordered)
+    if tail == 0.0:
+        return math.nan
+    whole = int(tail)
+    total = 0.0
+    for i in range(whole):
+        total += ordered[i]
+    if whole < len(ordered):
+        total += (tail - whole) * ordered[whole]
+    return -total / tail
+
+
+@kernel
+def hit_rate(net: FloatArray) -> float:
+    """Share of trades with a profit after costs."""
+    wins = 0
+    for value in net:
+        wins += value > 0.0
+    return wins / len(net) if len(net) else math.nan
+
+
+@kernel
+def payoff(net: FloatArray) -> float:
+    """Mean profit of winning trades over mean loss of losing trades; NaN unless there are both."""
+    won, lost, wins, losses = 0.0, 0.0, 0, 0
+    for value in net:
+        if value > 0.0:
+            won += value
+            wins += 1
+        elif value < 0.0:
+            lost -= value
+            losses += 1
+    return (won / wins) / (lost / losses) if wins and losses else math.nan
+
+
+@kernel
+def profit_factor(net: FloatArray) -> float:
+    """Sum of profits over sum of losses; NaN where nothing was lost."""
+    won, lost = 0.0, 0.0
+    for value in net:
+        won += max(value, 0.0)
+        lost -= min(value, 0.0)
+    return won / lost if lost > 0.0 else math.nan

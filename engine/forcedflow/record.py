@@ -1,0 +1,284 @@
+"""The record of a run: a folder that exists whole or not at all.
+
+``run.json`` says what was run, ``summary.json``, ``scorecard.json`` and ``blind.json`` what came out, the
+parquet tables hold it row by row. They are the same bytes whenever the same run is repeated; only
+``timings.json`` is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forcedflow.errors import RecordError
+from forcedflow.tables import EQUITY, FILLS, LAYERS, MARKET_BARS, ORDERS, TRADES, Events, MapSnapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+__all__ = ["BARS", "FORMAT", "Run", "Table", "read", "write"]
+
+FORMAT: Final = 1
+"""Number of the folder's format; a reader refuses another one."""
+
+BARS: Final = {
+    "ts": "int64",  # open of the bar, as in the dataset
+    "open": "float64",
+    "high": "float64",
+    "low": "float64",
+    "close": "float64",
+    "volume": "float64",
+}
+"""Columns of ``market_bars`` that come from the dataset; ``MARKET_BARS`` follow."""
+
+Table = dict[str, npt.NDArray[Any]]
+
+_EVENTS: Final = {
+    f.name: "int64" if f.name in {"bar", "ts", "kind", "side", "group"} else "float64" for f in fields(Events)
+}
+_SCHEMAS: Final[dict[str, dict[str, str]]] = {
+    "orders": ORDERS,
+    "fills": FILLS,
+    "trades": TRADES,
+    "equity": EQUITY,
+    "market_bars": BARS | MARKET_BARS,
+}
+_KINDS: Final = {"int64": "i", "float64": "f", "bool": "b", "str": "U"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that a run leaves behind."""
+
+    config: dict[str, Any]
+    """What repeats the run: dataset, strategy, params, market, account, times, seed, hashes, versions, platform."""
+    summary: dict[str, Any]
+    """Bars, coverage, implied liquidation rate, events per kind, trades, ambiguous bars, ``warnings``."""
+    events: Events
+    orders: Table
+    fills: Table
+    trades: Table
+    equity: Table
+    market_bars: Table
+    """The bars (``BARS``) and what the market pass adds to each (``tables.MARKET_BARS``)."""
+    snapshots: MapSnapshots
+    scorecard: dict[str, Any]
+    blind: dict[str, Any]
+    timings: dict[str, Any]
+    """Wall-clock values, the only ones that differ when the run is repeated."""
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return a table as a pandas frame, its times as UTC timestamps.
+
+        Parameters
+        ----------
+        name
+            ``events``, ``orders``, ``fills``, ``trades``, ``equity`` or ``market_bars``.
+
+        Raises
+        ------
+        RecordError
+            There is no such table.
+        """
+        if name == "events":
+            return self.events.to_pandas()
+        if name not in _SCHEMAS:
+            raise RecordError(f"a run has no table {name!r}; it has events, {', '.join(_SCHEMAS)}")
+        import pandas as pd  # noqa: PLC0415  (1.4 s that a run does not need)
+
+        table: Table = getattr(self, name)
+        return pd.DataFrame({k: pd.to_datetime(v, utc=True) if k.endswith("ts") else v for k, v in table.items()})
+
+
+_JSONS: Final = ("summary", "scorecard", "blind", "timings")
+
+
+def write(run: Run, folder: str | Path, pages: Mapping[str, str] | None = None) -> Path:
+    """Save a run as a new folder, whole or not at all.
+
+    Everything is written into a hidden folder beside it, flushed to the disk, and renamed in one step.
+
+    Parameters
+    ----------
+    folder
+        Must not exist; its parents are made.
+    pages
+        Further text files by name, such as ``{"tearsheet.html": html}``.
+
+    Raises
+    ------
+    RecordError
+        The folder exists, the disk refuses, or a table is not of its schema.
+    """
+    target = Path(folder).absolute()
+    if target.exists():
+        raise RecordError(f"{target} exists and is never overwritten; give another folder or remove it")
+    beside = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+    try:
+        beside.mkdir(parents=True)
+        _write_files(run, beside, pages or {})
+        for file in (*sorted(beside.iterdir()), beside):
+            _flush(file)
+        beside.rename(target)
+        _flush(target.parent)
+    except OSError as error:
+        raise RecordError(f"cannot write {target}: {error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return target
+
+
+def read(folder: str | Path) -> Run:
+    """Load a run folder; the inverse of :func:`write`, to the bit.
+
+    Raises
+    ------
+    RecordError
+        Naming the file that is missing, damaged or of another format.
+    """
+    source = Path(folder)
+    config = _read_json(source / "run.json")
+    found = config.pop("format", None)
+    if found != FORMAT:
+        raise RecordError(f"{source / 'run.json'}: format {found!r}, this version reads {FORMAT}; run it again")
+    events = Events(**_read_table(source / "events.parquet", _EVENTS))
+    tables = {name: _read_table(source / f"{name}.parquet", schema) for name, schema in _SCHEMAS.items()}
+    jsons = {name: _read_json(source / f"{name}.json") for name in _JSONS}
+    snapshots = _read_snapshots(source / "snapshots.parquet")
+    return Run(config=config, events=events, snapshots=snapshots, **tables, **jsons)
+
+
+def _write_files(run: Run, folder: Path, pages: Mapping[str, str]) -> None:
+    for name, value in (("run", {"format": FORMAT} | run.config), *((n, getattr(run, n)) for n in _JSONS)):
+        (folder / f"{name}.json").write_text(_json(value, f"{name}.json"), encoding="utf-8")
+    _write_table({name: getattr(run.events, name) for name in _EVENTS}, _EVENTS, folder / "events.parquet")
+    for name, schema in _SCHEMAS.items():
+        _write_table(getattr(run, name), schema, folder / f"{name}.parquet")
+    _write_snapshots(run.snapshots, folder / "snapshots.parquet")
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or a folder's list of names, to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open a folder
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _json(value: dict[str, Any], file: str) -> str:
+    try:
+        return json.dumps(value, indent=1, sort_keys=True, allow_nan=False, default=_plain) + "\n"
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"{file}: {error}; undefined numbers are None, and only plain values are saved") from error
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"cannot save {value!r}")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecordError(f"{path} is missing: {path.parent} is not a run folder") from error
+    except ValueError as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+    return value
+
+
+def _write_table(table: Table, schema: Mapping[str, str], path: Path) -> None:
+    if set(table) != set(schema):
+        raise RecordError(f"{path.stem}: columns {sorted(set(table) ^ set(schema))} are missing or unknown")
+    rows = {len(column) for column in table.values()}
+    if len(rows) != 1:
+        raise RecordError(f"{path.stem}: columns differ in length: {sorted(rows)}")
+    for name, dtype in schema.items():
+        if table[name].dtype.kind != _KINDS[dtype] or (dtype != "str" and table[name].dtype != np.dtype(dtype)):
+            raise RecordError(f"{path.stem}: column {name!r} is {table[name].dtype}, not {dtype}")
+    columns = [_column(table[name]) for name in schema]
+    pq.write_table(pa.table(columns, names=list(schema)), path, compression="zstd")
+
+
+def _column(values: npt.NDArray[Any]) -> pa.Array:
+    if values.dtype.kind == "U":
+        return pa.array(values.tolist(), type=pa.string()).dictionary_encode()
+    return pa.array(values, from_pandas=False)
+
+
+def _read_table(path: Path, schema: Mapping[str, str]) -> Table:
+    found = _open(path)
+    if found.column_names != list(schema):
+        raise RecordError(f"{path}: columns {found.column_names} are not {list(schema)}")
+    return {name: _values(found[name], dtype) for name, dtype in schema.items()}
+
+
+def _values(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
+    if dtype == "str":
+        return np.array(column.to_pylist(), dtype=np.str_)
+    values: npt.NDArray[Any] = column.to_numpy()
+    values.setflags(write=False)
+    return values
+
+
+def _open(path: Path) -> pa.Table:
+    try:
+        return pq.ParquetFile(path).read()
+    except FileNotFoundError as error:
+        raise RecordError(f"{path} is missing: {path.parent} is not a run folder") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+
+
+# One row a snapshot, one list of all bins a layer: zeros cost nothing under zstd, and the bits stay as they were.
+
+
+def _write_snapshots(snapshots: MapSnapshots, path: Path) -> None:
+    size = len(snapshots.bins)
+    masses = [
+        pa.FixedSizeListArray.from_arrays(pa.array(snapshots.mass[:, k].ravel(), from_pandas=False), size)
+        for k in range(len(LAYERS))
+    ]
+    grid = {"bin_width": float(snapshots.bin_width).hex(), "first_bin": str(snapshots.bins[0]), "bins": str(size)}
+    table = pa.table(
+        [pa.array(snapshots.bar), pa.array(snapshots.ts), pa.array(snapshots.oi, from_pandas=False), *masses],
+        names=["bar", "ts", "oi", *LAYERS],
+    ).replace_schema_metadata(grid)
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, use_byte_stream_split=True)
+
+
+def _read_snapshots(path: Path) -> MapSnapshots:
+    table = _open(path)
+    grid = table.schema.metadata or {}
+    try:
+        first, size = int(grid[b"first_bin"]), int(grid[b"bins"])
+        bin_width = float.fromhex(grid[b"bin_width"].decode())
+        layers = [table[layer].combine_chunks().flatten().to_numpy().reshape(-1, size) for layer in LAYERS]
+    except (KeyError, ValueError) as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+    return MapSnapshots(
+        bar=table["bar"].to_numpy(),
+        ts=table["ts"].to_numpy(),
+        bins=np.arange(first, first + size, dtype=np.int64),
+        bin_width=bin_width,
+        mass=np.stack(layers, axis=1),
+        oi=table["oi"].to_numpy(),
+    )

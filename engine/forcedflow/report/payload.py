@@ -1,0 +1,163 @@
+"""What a page draws: columns of a run, at a resolution that a screen can show, packed small.
+
+Numbers travel as little-endian arrays, deflated and in base64, which the page unpacks with ``DecompressionStream``.
+The map travels as one byte a cell on a logarithmic scale, differences along time, which deflate well.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from forcedflow.tables import LAYERS, EventKind
+
+if TYPE_CHECKING:
+    from forcedflow.record import Table
+    from forcedflow.tables import Events, FloatArray, MapSnapshots
+
+__all__ = ["DECADES", "bars_payload", "curve_payload", "map_payload", "trades_payload", "zones_payload"]
+
+DECADES: Final = 3.0
+"""How far below its largest cell the saved map reaches; the page paints the upper 1.3 of them."""
+
+_CANDLES: Final = 20_000
+_COLUMNS: Final = 1_500
+_ROWS: Final = 640
+_ZONES: Final = 2_000
+_SECOND: Final = 1_000_000_000  # ns
+
+
+def pack(values: npt.ArrayLike, dtype: str) -> str:
+    """Return the raw-deflated bytes of an array, little-endian, in base64."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    raw = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes()
+    return base64.b64encode(packer.compress(raw) + packer.flush()).decode("ascii")
+
+
+def bars_payload(bars: Table) -> dict[str, Any]:
+    """Return candles; where there are more than a page can bear, several bars make one, with their high and low."""
+    step = max(1, math.ceil(len(bars["ts"]) / _CANDLES))
+    first = np.arange(0, len(bars["ts"]), step)
+    last = np.minimum(first + step, len(bars["ts"])) - 1
+    high, low = np.maximum.reduceat(bars["high"], first), np.minimum.reduceat(bars["low"], first)
+    ohlc = np.stack([bars["open"][first], high, low, bars["close"][last]])
+    return {
+        "step": step,
+        "count": len(first),
+        "decimals": decimals(bars["close"]),
+        "time": pack(bars["ts"][first] // _SECOND, "u4"),
+        "ohlc": pack(ohlc, "f4"),
+    }
+
+
+def decimals(prices: FloatArray) -> int:
+    """Digits after the point that show about one part in a hundred thousand of a price."""
+    typical = float(np.median(prices))
+    return min(max(4 - math.floor(math.log10(typical)), 0), 10)
+
+
+def curve_payload(equity: Table, market_bars: Table, step: int) -> dict[str, Any]:
+    """Return equity, drawdown and forced flow for each candle of ``step`` bars."""
+    candle = equity["bar"] // step
+    first = np.flatnonzero(np.diff(candle, prepend=-1))
+    last = np.append(first[1:], len(candle)) - 1
+    bars = np.arange(0, len(market_bars["ts"]), step)
+    share = 100.0 / np.where(market_bars["oi"] > 0.0, market_bars["oi"], np.inf)
+    sold = (market_bars["swept_long_liq"] + market_bars["swept_long_stop"]) * share
+    bought = (market_bars["swept_short_liq"] + market_bars["swept_short_stop"]) * share
+    return {
+        "candle": pack(candle[first], "i4"),
+        "equity": pack(equity["equity"][last], "f4"),
+        "drawdown": pack(-100.0 * np.maximum.reduceat(equity["drawdown"], first) if len(first) else [], "f4"),
+        "sold": pack(-np.add.reduceat(sold, bars), "f4"),
+        "bought": pack(np.add.reduceat(bought, bars), "f4"),
+    }
+
+
+def map_payload(snapshots: MapSnapshots, bars: Table, step: int) -> dict[str, Any] | None:
+    """Return the evolving map around the bars' prices, None where it is empty.
+
+    A snapshot is known at the close of its bar: its column begins with the next one, so that a candle is drawn over
+    what it met.
+    """
+    if not len(snapshots.bar):
+        return None
+    chosen = np.unique(np.linspace(0, len(snapshots.bar) - 1, _COLUMNS).round().astype(np.int64))
+    rows = _visible_rows(snapshots, bars)
+    pool = max(1, math.ceil(len(rows) / _ROWS))
+    starts = np.arange(0, len(rows), pool)
+    mass = np.add.reduceat(snapshots.mass[chosen][:, :, rows].astype(np.float64), starts, axis=2)
+    total = mass.sum(axis=1)
+    if not total.any():
+        return None
+    top = float(mass.max())
+    levels = _levels(mass, top)
+    return {
+        "columns": len(chosen),
+        "rows": len(starts),
+        "log_low": float((snapshots.bins[rows[0]] - 0.5) * snapshots.bin_width),
+        "log_step": float(snapshots.bin_width * pool),
+        "top": top,
+        "decades": DECADES,
+        "bright": float(np.quantile(total[total > 0.0], 0.998)),
+        "has_stops": bool(mass[:, 2:].any()),
+        "start": pack((snapshots.bar[chosen] + 1) / step, "f4"),
+        "oi": pack(snapshots.oi[chosen], "f4"),
+        "levels": pack(np.diff(levels, axis=0, prepend=np.uint8(0)), "u1"),
+    }
+
+
+def _visible_rows(snapshots: MapSnapshots, bars: Table) -> npt.NDArray[np.int64]:
+    """Rows of the map within the range of prices, widened by 40% of it and at least 8%."""
+    low, high = math.log(float(bars["low"].min())), math.log(float(bars["high"].max()))
+    margin = max(0.4 * (high - low), 0.08)
+    centre = snapshots.bins * snapshots.bin_width
+    return np.flatnonzero((centre >= low - margin) & (centre <= high + margin))
+
+
+def _levels(mass: FloatArray, top: float) -> npt.NDArray[np.uint8]:
+    """Byte 255 for ``top``, 1 for ``DECADES`` below it, 0 for less."""
+    with np.errstate(divide="ignore"):
+        level = 255.0 + np.log10(mass / top) * (254.0 / DECADES)
+    return np.where(level >= 1.0, np.round(level), 0.0).astype(np.uint8)
+
+
+def zones_payload(events: Events, step: int) -> dict[str, Any]:
+    """Return the boxes of zones, from notice to last event; the heaviest where there are too many to draw."""
+    zones = events[(events.group != 0) & (events.kind != EventKind.FORCED_FLOW)]
+    groups, first = np.unique(zones.group, return_index=True)
+    last = len(zones) - 1 - np.unique(zones.group[::-1], return_index=True)[1]
+    heaviest = np.sort(np.argsort(zones.mass_before[first], kind="stable")[::-1][:_ZONES])
+    first, last = first[heaviest], last[heaviest]
+    return {
+        "count": len(first),
+        "group": pack(groups[heaviest], "i4"),
+        "from": pack((zones.bar[first] - zones.age[first]) / step, "f4"),
+        "to": pack((zones.bar[last] + 1) / step, "f4"),
+        "low": pack(np.minimum(zones.near, zones.far)[first], "f4"),
+        "high": pack(np.maximum(zones.near, zones.far)[first], "f4"),
+    }
+
+
+def trades_payload(trades: Table, step: int) -> dict[str, list[Any]]:
+    """Return the trades as JSON columns; times in seconds, what is undefined as None."""
+    columns = {
+        name: [value if not isinstance(value, float) or math.isfinite(value) else None for value in column.tolist()]
+        for name, column in trades.items()
+        if not name.endswith("_ts")
+    }
+    columns["entry_time"] = (trades["entry_ts"] // _SECOND).tolist()
+    columns["exit_time"] = (trades["exit_ts"] // _SECOND).tolist()
+    columns["entry_candle"] = (trades["entry_bar"] // step).tolist()
+    columns["exit_candle"] = (trades["exit_bar"] // step).tolist()
+    return columns
+
+
+LAYER_TITLES: Final = dict(
+    zip(LAYERS, ("long liquidations", "short liquidations", "stops of longs", "stops of shorts"), strict=True)
+)

@@ -1,0 +1,181 @@
+"""Pictures and pages of the map: matplotlib figures for notebooks and files, HTML for a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from forcedflow.errors import SettingsError
+from forcedflow.report.tearsheet import map_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from forcedflow.record import Run, Table
+    from forcedflow.tables import Events, FloatArray, MapSnapshots
+
+__all__ = ["heatmap_png", "map_html", "run_figure"]
+
+_DECADES: Final = 1.3
+_PAGE: Final = "#0b0f16"
+_TEXT: Final = "#c9d2e0"
+_PRICE: Final = "#5eead4"
+_BAD: Final = "#ff9b85"
+
+
+def heatmap_png(snapshots: MapSnapshots, bars: Table, path: str | Path | None = None, *, title: str = "") -> Figure:
+    """Draw price over the evolving map.
+
+    Parameters
+    ----------
+    snapshots
+        The map at some bars' closes; each column begins with the bar after.
+    bars
+        Columns ``ts``, ``high``, ``low`` and ``close``.
+    path
+        Where to save it, in the format of its suffix (png, svg, pdf); None saves nothing.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Made without pyplot: nothing is shown and nothing stays open.
+
+    Raises
+    ------
+    SettingsError
+        matplotlib is not installed.
+    """
+    figure = _figure((14.0, 7.0))
+    axes = figure.add_subplot()
+    _draw_map(axes, snapshots, bars)
+    _draw_price(axes, bars)
+    _finish(axes, title)
+    return _saved(figure, path)
+
+
+def map_html(
+    snapshots: MapSnapshots, bars: Table, path: str | Path | None = None, *, title: str, notes: Iterable[str] = ()
+) -> str:
+    """Return, and save where a path is given, the page of :func:`forcedflow.report.tearsheet.map_page`."""
+    page = map_page(snapshots, bars, title, notes)
+    if path is not None:
+        Path(path).write_text(page, encoding="utf-8")
+    return page
+
+
+def run_figure(run: Run, path: str | Path | None = None) -> Figure:
+    """Draw a run: price over the map with zones and trades, equity below.
+
+    Raises
+    ------
+    SettingsError
+        matplotlib is not installed.
+    """
+    figure = _figure((14.0, 9.0))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    _draw_map(upper, run.snapshots, run.market_bars)
+    _draw_price(upper, run.market_bars)
+    _draw_zones(upper, run.events, run.market_bars)
+    _draw_trades(upper, run.trades)
+    _finish(upper, f"{run.config['strategy']} on {run.config['dataset']}")
+    times, equity = _dates(run.equity["ts"]), run.equity["equity"]
+    lower.plot(times, equity, color=_PRICE, lw=1.2)
+    lower.fill_between(times, equity, equity.min(), color=_PRICE, alpha=0.15, lw=0)
+    _finish(lower, "")
+    lower.set_ylabel("equity", color=_TEXT)
+    return _saved(figure, path)
+
+
+def _figure(inches: tuple[float, float]) -> Figure:
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise SettingsError("pictures need matplotlib: install forcedflow[plot], or write .html instead") from None
+    return Figure(figsize=inches, facecolor=_PAGE, layout="constrained")
+
+
+def _saved(figure: Figure, path: str | Path | None) -> Figure:
+    if path is not None:
+        figure.savefig(path, dpi=120)
+    return figure
+
+
+def _dates(ts: Any) -> Any:
+    return ts.astype("datetime64[ns]")
+
+
+def _draw_map(axes: Axes, snapshots: MapSnapshots, bars: Table) -> None:
+    """Paint each snapshot from its close to the next one's, on a logarithmic scale below the 99.8% quantile."""
+    total = snapshots.mass.sum(axis=1).astype(np.float64)
+    if not total.any():
+        return
+    low, high = np.log(bars["low"].min()), np.log(bars["high"].max())
+    margin = max(0.4 * (high - low), 0.03)
+    centre = snapshots.bins * snapshots.bin_width
+    rows = np.flatnonzero((centre > low - margin) & (centre < high + margin))
+    bright = np.quantile(total[total > 0.0], 0.998)
+    with np.errstate(divide="ignore"):
+        shade = 1.0 + np.log10(total[:, rows] / bright) / _DECADES
+    edges = np.exp((np.append(snapshots.bins[rows], snapshots.bins[rows[-1]] + 1) - 0.5) * snapshots.bin_width)
+    times = _dates(np.append(snapshots.ts, max(2 * bars["ts"][-1] - bars["ts"][-2], snapshots.ts[-1] + 1)))
+    picture = np.ma.masked_less_equal(shade.T, 0.0)
+    axes.pcolormesh(times, edges, picture, cmap="inferno", vmin=-0.05, vmax=1.0, rasterized=True)
+
+
+def _draw_price(axes: Axes, bars: Table) -> None:
+    times = _dates(bars["ts"])
+    axes.fill_between(times, bars["low"], bars["high"], color=_PRICE, alpha=0.55, lw=0)
+    axes.plot(times, bars["close"], color=_PRICE, lw=0.9)
+    axes.set_xlim(times[0], times[-1])
+
+
+def _draw_zones(axes: Axes, events: Events, bars: Table) -> None:
+    from matplotlib.collections import PolyCollection  # noqa: PLC0415  (an extra)
+    from matplotlib.dates import date2num  # noqa: PLC0415
+
+    rows = [np.flatnonzero(events.group == group) for group in np.unique(events.group[events.group != 0])]
+    boxes = [_box(date2num, events, bars["ts"], at[0], at[-1]) for at in rows]
+    axes.add_collection(PolyCollection(boxes, facecolors="none", edgecolors="white", linewidths=0.5, alpha=0.5))
+
+
+def _box(number: Any, events: Events, ts: Any, first: int, last: int) -> FloatArray:
+    left = number(_dates(ts[max(int(events.bar[first] - events.age[first]), 0)]))
+    right = number(_dates(events.ts[last]))
+    near, far = events.near[first], events.far[first]
+    return np.array([(left, near), (right, near), (right, far), (left, far)])
+
+
+def _draw_trades(axes: Axes, trades: Table) -> None:
+    for side, marker in ((1, "^"), (-1, "v")):
+        chosen = trades["side"] == side
+        axes.scatter(
+            _dates(trades["entry_ts"][chosen]), trades["entry_price"][chosen], s=34, marker=marker, color="white",
+            edgecolors="black", linewidths=0.7, zorder=4,
+        )  # fmt: skip
+    colours = np.where(trades["net"] >= 0.0, _PRICE, _BAD)
+    axes.scatter(
+        _dates(trades["exit_ts"]), trades["exit_price"], s=14, c=colours.tolist(), edgecolors="black",
+        linewidths=0.6, zorder=4,
+    )  # fmt: skip
+
+
+def _finish(axes: Axes, title: str) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415  (an extra)
+    from matplotlib.ticker import StrMethodFormatter  # noqa: PLC0415
+
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.set_facecolor(_PAGE)
+    axes.set_title(title.replace("$", r"\$"), color=_TEXT, loc="left")  # a dollar would start mathematical text
+    axes.tick_params(colors=_TEXT)
+    axes.xaxis.get_offset_text().set_color(_TEXT)
+    axes.yaxis.tick_right()
+    for spine in axes.spines.values():
+        spine.set_visible(False)

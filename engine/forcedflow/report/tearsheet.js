@@ -1,0 +1,478 @@
+"use strict";
+// Draws the payload: candles over the evolving map, zones and trades, panes below, the profile at the right.
+// Horizontal positions are logical: candle i lies at i and covers i - 0.5 to i + 0.5.
+(async () => {
+  const LWC = LightweightCharts;
+  const data = JSON.parse(document.getElementById("payload").textContent);
+  const byId = (id) => document.getElementById(id);
+  const state = (window.forcedflow = { ready: false, frames: 0, paintMs: 0 });
+
+  // ---- unpacking -------------------------------------------------------------------------------------------------
+  const ARRAYS = { f4: Float32Array, i4: Int32Array, u4: Uint32Array, u1: Uint8Array };
+  async function unpack(text, type) {
+    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+    return new ARRAYS[type](await new Response(stream).arrayBuffer());
+  }
+  const count = data.bars.count;
+  const decimals = data.bars.decimals;
+  const time = await unpack(data.bars.time, "u4");
+  const ohlc = await unpack(data.bars.ohlc, "f4");
+  const map = data.map && {
+    ...data.map,
+    start: await unpack(data.map.start, "f4"),
+    oi: await unpack(data.map.oi, "f4"),
+    levels: await unpack(data.map.levels, "u1"),
+  };
+  const curve = data.curve && {
+    candle: await unpack(data.curve.candle, "i4"),
+    equity: await unpack(data.curve.equity, "f4"),
+    drawdown: await unpack(data.curve.drawdown, "f4"),
+    sold: await unpack(data.curve.sold, "f4"),
+    bought: await unpack(data.curve.bought, "f4"),
+  };
+  const zones = data.zones && {
+    count: data.zones.count,
+    from: await unpack(data.zones.from, "f4"),
+    to: await unpack(data.zones.to, "f4"),
+    low: await unpack(data.zones.low, "f4"),
+    high: await unpack(data.zones.high, "f4"),
+  };
+  const trades = data.trades;
+
+  // ---- formats and colours ---------------------------------------------------------------------------------------
+  const number = (value, digits) =>
+    value === null ? "–" : value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const price = (value) => number(value, decimals);
+  const short = (value) => value.toLocaleString("en-GB", { maximumSignificantDigits: 3, notation: value >= 1e5 ? "compact" : "standard" });
+  const stamp = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  // inferno (matplotlib, CC0), 13 of its 256 colours: even in lightness, safe for the colour-blind
+  const INFERNO = ["000004", "110a30", "320a5e", "57106e", "781c6d", "9a2865", "bc3754", "d84c3e", "ed6925", "f98e09", "fbb61a", "f4df53", "fcffa4"];
+  const PAINTED_DECADES = 1.3;
+  function palette(dark) {
+    const stops = INFERNO.map((hex) => [0, 2, 4].map((k) => parseInt(hex.slice(k, k + 2), 16)));
+    const colours = new Uint32Array(256);
+    for (let k = 1; k < 256; k++) {
+      const share = dark ? 0.06 + (0.94 * k) / 255 : 1 - (0.8 * k) / 255;
+      const at = Math.min(share * 12, 11.999), i = Math.floor(at);
+      const [r, g, b] = stops[i].map((value, c) => Math.round(value + (stops[i + 1][c] - value) * (at - i)));
+      const alpha = dark ? 255 : Math.min(255, 90 + k * 2); // pale colours melt into a light page
+      colours[k] = (alpha << 24) | (b << 16) | (g << 8) | r;
+    }
+    return colours;
+  }
+  const asCss = (colour) => `rgba(${colour & 255},${(colour >> 8) & 255},${(colour >> 16) & 255},${(colour >>> 24) / 255})`;
+  const wanted = window.matchMedia("(prefers-color-scheme: light)");
+  let theme = wanted.matches ? "light" : "dark";
+  let colours = palette(theme === "dark");
+
+  // ---- the map ---------------------------------------------------------------------------------------------------
+  const shown = data.layers.map(() => true);
+  const image = map && new OffscreenCanvas(map.columns, map.rows);
+  const masses = map && Float64Array.from({ length: 256 }, (_, k) => (k ? map.top * 10 ** (((k - 255) / 254) * map.decades) : 0));
+  if (map) {
+    const cells = data.layers.length * map.rows; // levels are differences along time, modulo 256
+    for (let k = cells; k < map.levels.length; k++) map.levels[k] += map.levels[k - cells];
+  }
+  const mass = (column, layer, row) => masses[map.levels[(column * data.layers.length + layer) * map.rows + row]];
+  function brightness(total) {
+    const share = 1 + Math.log10(total / map.bright) / PAINTED_DECADES;
+    return share <= 0 ? 0 : Math.min(255, 1 + Math.floor(share * 255));
+  }
+  function paintMap() {
+    if (!map) return;
+    const context = image.getContext("2d");
+    const picture = context.createImageData(map.columns, map.rows);
+    const pixels = new Uint32Array(picture.data.buffer);
+    const layers = shown.flatMap((on, k) => (on ? [k] : []));
+    for (let column = 0; column < map.columns; column++)
+      for (let row = 0; row < map.rows; row++) {
+        let total = 0;
+        for (const layer of layers) total += mass(column, layer, row);
+        if (total > 0) pixels[(map.rows - 1 - row) * map.columns + column] = colours[brightness(total)];
+      }
+    context.putImageData(picture, 0, 0);
+    const scale = byId("scale").getContext("2d");
+    for (let k = 0; k < 256; k++) {
+      scale.clearRect(k, 0, 1, 1);
+      scale.fillStyle = asCss(colours[Math.max(k, 1)]);
+      scale.fillRect(k, 0, 1, 1);
+    }
+  }
+  // columns of equal width are drawn in one go
+  const runs = [];
+  if (map)
+    for (let from = 0; from < map.columns; ) {
+      const width = from + 1 < map.columns ? map.start[from + 1] - map.start[from] : 1;
+      let to = from + 1;
+      while (to + 1 < map.columns && Math.abs(map.start[to + 1] - map.start[to] - width) < 1e-3) to++;
+      runs.push({ from, to, left: map.start[from] - 0.5, right: map.start[from] - 0.5 + width * (to - from) });
+      from = to;
+    }
+  const columnAt = (logical) => {
+    let low = 0, high = map.columns; // the last column that begins at or before it
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (map.start[middle] - 0.5 <= logical) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  };
+  const rowPrice = (row) => Math.exp(map.log_low + row * map.log_step);
+
+  // ---- the chart -------------------------------------------------------------------------------------------------
+  const host = byId("chart");
+  if (!curve) host.classList.add("map-only");
+  const chart = LWC.createChart(host, {
+    autoSize: true,
+    layout: { attributionLogo: true, fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 11, panes: { enableResize: true } },
+    grid: { vertLines: { visible: false }, horzLines: { visible: false } },
+    crosshair: { mode: LWC.CrosshairMode.Normal },
+    rightPriceScale: { borderVisible: false, minimumWidth: 76 },
+    timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, minBarSpacing: 0.01, rightOffset: 6, enableConflation: true },
+    localization: { timeFormatter: stamp },
+  });
+  const candles = chart.addSeries(LWC.CandlestickSeries, {
+    priceFormat: { type: "custom", minMove: 10 ** -decimals, formatter: price },
+    borderVisible: false,
+    priceLineVisible: false,
+  });
+  candles.priceScale().applyOptions({ scaleMargins: { top: 0.16, bottom: 0.16 } });
+  candles.setData(
+    Array.from(time, (at, i) => ({ time: at, open: ohlc[i], high: ohlc[count + i], low: ohlc[2 * count + i], close: ohlc[3 * count + i] })),
+  );
+  const panes = [];
+  function pane(name, kind, options, points) {
+    const series = chart.addSeries(kind, { priceLineVisible: false, ...options }, panes.includes(name) ? panes.indexOf(name) + 1 : panes.push(name));
+    series.priceScale().applyOptions({ scaleMargins: { top: 0.24, bottom: 0.06 } });
+    series.setData(points);
+    return series;
+  }
+  const percent = { type: "custom", minMove: 0.01, formatter: (value) => `${value.toFixed(Math.abs(value) < 10 ? 1 : 0).replace("-", "−")}%` };
+  let equity, drawdown, sold, bought;
+  if (curve) {
+    const points = (values) => Array.from(curve.candle, (candle, i) => ({ time: time[candle], value: values[i] }));
+    const whole = { type: "custom", minMove: 1, formatter: (value) => number(value, 0) };
+    const all = (values) => Array.from(values, (value, i) => ({ time: time[i], value }));
+    equity = pane("Equity", LWC.AreaSeries, { lineWidth: 2, priceFormat: whole }, points(curve.equity));
+    drawdown = pane("Drawdown", LWC.BaselineSeries, { lineWidth: 1, baseValue: { type: "price", price: 0 }, priceFormat: percent, lastValueVisible: false }, points(curve.drawdown));
+    const flow = { ...percent, formatter: (value) => `${value.toFixed(2).replace("-", "−")}%` };
+    bought = pane("Forced flow, % of open interest: bought up, sold down", LWC.HistogramSeries, { priceFormat: flow, lastValueVisible: false }, all(curve.bought));
+    sold = pane("Forced flow, % of open interest: bought up, sold down", LWC.HistogramSeries, { priceFormat: flow, lastValueVisible: false }, all(curve.sold));
+    [6.2, 1.3, 1, 1].forEach((share, i) => chart.panes()[i].setStretchFactor(share));
+  }
+
+  // ---- what lies under and over the candles ----------------------------------------------------------------------
+  const show = { zones: true, trades: true };
+  let chosenTrade = -1;
+  const scale = chart.timeScale();
+  function frame(draw) {
+    return (target) =>
+      target.useBitmapCoordinateSpace(({ context, bitmapSize, horizontalPixelRatio: h, verticalPixelRatio: v }) => {
+        const origin = scale.logicalToCoordinate(0), spacing = (scale.logicalToCoordinate(1000) - origin) / 1000;
+        const x = (logical) => Math.round((origin + logical * spacing) * h);
+        const y = (value) => Math.round(candles.priceToCoordinate(value) * v);
+        draw(context, { x, y, h, v, spacing, width: bitmapSize.width, height: bitmapSize.height });
+      });
+  }
+  const BAND = 16; // rows drawn at once: over so few, price is as good as linear in its logarithm
+  function drawMap(context, view) {
+    if (!map) return;
+    const began = performance.now();
+    for (let row = 0; row < map.rows; row += BAND) {
+      const rows = Math.min(BAND, map.rows - row);
+      const bottom = view.y(rowPrice(row)), top = view.y(rowPrice(row + rows));
+      if (bottom < 0 || top > view.height) continue;
+      context.imageSmoothingEnabled = bottom - top < rows; // shrunk: average; enlarged: crisp cells
+      for (const run of runs) {
+        const left = view.x(run.left), right = run.to === map.columns ? view.width : view.x(run.right);
+        if (right < 0 || left > view.width) continue;
+        const last = run.to === map.columns ? view.x(run.right) : right;
+        context.drawImage(image, run.from, map.rows - row - rows, run.to - run.from, rows, left, top, last - left, bottom - top);
+        if (last < right) context.drawImage(image, run.to - 1, map.rows - row - rows, 1, rows, last, top, right - last, bottom - top);
+      }
+    }
+    state.frames++;
+    state.paintMs = performance.now() - began;
+    requestAnimationFrame(drawProfile);
+  }
+  function drawZones(context, view) {
+    context.strokeStyle = css("--zone");
+    context.lineWidth = view.v;
+    for (let k = 0; k < zones.count; k++) {
+      const left = view.x(zones.from[k] - 0.5), right = view.x(zones.to[k] - 0.5);
+      if (right < 0 || left > view.width || right - left < 3 * view.h) continue;
+      const top = view.y(zones.high[k]), bottom = view.y(zones.low[k]);
+      context.strokeRect(left + 0.5, top + 0.5, right - left, Math.max(bottom - top, 2));
+    }
+  }
+  function drawLine(context, from, to, colour, width, dash) {
+    context.setLineDash(dash);
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.beginPath();
+    context.moveTo(...from);
+    context.lineTo(...to);
+    context.stroke();
+    context.setLineDash([]);
+  }
+  function drawTrades(context, view) {
+    const [ink, halo, good, bad] = ["--ink", "--halo", "--good", "--bad"].map(css);
+    const near = view.spacing > 2.5; // close enough for levels to be told apart
+    const size = (near ? 7 : 3) * view.h;
+    for (let k = 0; k < trades.side.length; k++) {
+      const left = view.x(trades.entry_candle[k]), right = view.x(trades.exit_candle[k]);
+      if (right < -20 || left > view.width + 20) continue;
+      const from = view.y(trades.entry_price[k]), to = view.y(trades.exit_price[k]);
+      const outcome = trades.net[k] >= 0 ? good : bad;
+      const chosen = k === chosenTrade;
+      if (near || chosen) {
+        for (const [level, colour] of [[trades.stop[k], bad], [trades.target[k], good]]) {
+          if (level === null) continue;
+          drawLine(context, [left, view.y(level)], [right, view.y(level)], halo, 4 * view.v, []);
+          drawLine(context, [left, view.y(level)], [right, view.y(level)], colour, 2 * view.v, [6 * view.h, 4 * view.h]);
+        }
+        const width = (chosen ? 2.5 : 1.5) * view.v;
+        drawLine(context, [left, from], [right, to], halo, width + 2 * view.v, []);
+        drawLine(context, [left, from], [right, to], ink, width, []);
+      }
+      context.lineWidth = (near ? 1.5 : 1) * view.h;
+      context.strokeStyle = halo;
+      const way = trades.side[k] > 0 ? 1 : -1;
+      context.beginPath(); // entry: an arrow in its direction, its tip at the price
+      context.moveTo(left, from);
+      context.lineTo(left - size * 0.8, from + way * size * 1.5);
+      context.lineTo(left + size * 0.8, from + way * size * 1.5);
+      context.closePath();
+      context.fillStyle = ink;
+      context.stroke();
+      context.fill();
+      if (!near && !chosen) continue;
+      context.beginPath(); // exit: a dot in the colour of its outcome
+      context.arc(right, to, size * 0.6, 0, 7);
+      context.fillStyle = outcome;
+      context.stroke();
+      context.fill();
+    }
+  }
+  const layer = (zOrder, draw) => ({ zOrder: () => zOrder, renderer: () => ({ draw: frame(draw) }) });
+  const under = layer("bottom", drawMap);
+  const over = layer("top", (context, view) => {
+    if (zones && show.zones) drawZones(context, view);
+    if (trades && show.trades) drawTrades(context, view);
+  });
+  let requestUpdate = () => {};
+  candles.attachPrimitive({ paneViews: () => [under, over], attached: (given) => { requestUpdate = given.requestUpdate; } });
+
+  // ---- the profile at the right -----------------------------------------------------------------------------------
+  const profile = byId("profile");
+  let pointed = null; // column under the crosshair
+  function drawProfile() {
+    if (!map) return;
+    const ratio = window.devicePixelRatio, height = chart.panes()[0].getHeight(), width = 128;
+    if (profile.height !== Math.round(height * ratio)) {
+      profile.width = width * ratio;
+      profile.height = Math.round(height * ratio);
+      profile.style.height = `${height}px`;
+    }
+    const title = byId("profile-title");
+    title.style.top = `${height + 6}px`;
+    const context = profile.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    const range = scale.getVisibleLogicalRange();
+    const column = Math.max(0, pointed ?? (range ? columnAt(Math.min(range.to, count)) : map.columns - 1));
+    const known = Math.min(Math.max(Math.ceil(map.start[column]) - 1, 0), count - 1);
+    title.textContent = `Forced orders waiting after the bar of\n${stamp(time[known])}`;
+    const totals = new Float64Array(map.rows);
+    let most = 0;
+    for (let row = 0; row < map.rows; row++) {
+      for (let k = 0; k < shown.length; k++) if (shown[k]) totals[row] += mass(column, k, row);
+      const at = candles.priceToCoordinate(rowPrice(row + 0.5));
+      if (at >= 0 && at <= height) most = Math.max(most, totals[row]);
+    }
+    for (let row = 0; row < map.rows; row++) {
+      if (!totals[row]) continue;
+      const bottom = candles.priceToCoordinate(rowPrice(row)), top = candles.priceToCoordinate(rowPrice(row + 1));
+      if (bottom < 0 || top > height) continue;
+      context.fillStyle = asCss(colours[Math.max(60, brightness(totals[row]))]);
+      context.fillRect(4, top, ((width - 10) * totals[row]) / most, Math.max(bottom - top - (bottom - top > 3 ? 1 : 0), 1));
+    }
+  }
+
+  // ---- crosshair ---------------------------------------------------------------------------------------------------
+  const tip = byId("tip"), readout = byId("readout");
+  function row(table, name, value) {
+    const line = table.insertRow();
+    line.insertCell().textContent = name;
+    line.insertCell().textContent = value;
+  }
+  function tell(i) {
+    const [open, high, low, close] = [0, 1, 2, 3].map((k) => price(ohlc[k * count + i]));
+    readout.textContent = `${stamp(time[i])} · O ${open} · H ${high} · L ${low} · C ${close}`;
+  }
+  chart.subscribeCrosshairMove((event) => {
+    const inside = event.point && event.logical !== undefined;
+    const i = inside ? Math.min(Math.max(Math.round(event.logical), 0), count - 1) : count - 1;
+    tell(i);
+    const column = inside && map ? columnAt(event.logical) : -1;
+    pointed = column >= 0 ? column : null;
+    requestAnimationFrame(drawProfile);
+    tip.hidden = !(column >= 0 && event.paneIndex === 0);
+    if (tip.hidden) return;
+    const at = candles.coordinateToPrice(event.point.y), bin = Math.floor((Math.log(at) - map.log_low) / map.log_step);
+    const table = document.createElement("table");
+    row(table, "price", price(at));
+    if (bin >= 0 && bin < map.rows) {
+      row(table, "bin", `${price(rowPrice(bin))} – ${price(rowPrice(bin + 1))}`);
+      let total = 0;
+      data.layers.forEach((name, k) => {
+        const waiting = mass(column, k, bin);
+        total += waiting;
+        if (waiting) row(table, name, short(waiting));
+      });
+      row(table, "waiting here", total ? short(total) : "none");
+      if (total && map.oi[column] > 0) row(table, "share of open interest", `${((100 * total) / map.oi[column]).toPrecision(2)}%`);
+    }
+    tip.replaceChildren(table);
+    const room = host.clientWidth - event.point.x;
+    tip.style.left = `${room > 300 ? event.point.x + 16 : event.point.x - tip.offsetWidth - 16}px`;
+    tip.style.top = `${Math.max(4, Math.min(event.point.y + 14, chart.panes()[0].getHeight() - tip.offsetHeight - 6))}px`;
+  });
+
+  // ---- moving about --------------------------------------------------------------------------------------------------
+  const all = () => scale.setVisibleLogicalRange({ from: -0.5 - count * 0.012, to: count - 0.5 + Math.max(4, count * 0.03) });
+  function jump(k) {
+    chosenTrade = k;
+    const held = trades.exit_candle[k] - trades.entry_candle[k], margin = Math.max(40, held * 0.6);
+    scale.setVisibleLogicalRange({ from: trades.entry_candle[k] - margin, to: trades.exit_candle[k] + margin });
+    document.querySelectorAll("#trade-rows tr").forEach((line) => line.classList.toggle("chosen", Number(line.dataset.trade) === k));
+    host.scrollIntoView({ block: "center", behavior: "instant" });
+  }
+  document.querySelectorAll("[data-span]").forEach((button) =>
+    button.addEventListener("click", () => {
+      const span = Number(button.dataset.span);
+      if (!span) return all();
+      const range = scale.getVisibleLogicalRange(), to = Math.min(range.to, count + span * 0.04);
+      scale.setVisibleLogicalRange({ from: Math.max(to - span, -0.5), to: Math.max(to, span) });
+    }),
+  );
+  host.addEventListener("keydown", (event) => {
+    const range = scale.getVisibleLogicalRange(), width = range.to - range.from;
+    const moves = { ArrowLeft: [-0.1, -0.1], ArrowRight: [0.1, 0.1], "+": [0.15, -0.15], "=": [0.15, -0.15], "-": [-0.2, 0.2] };
+    if (event.key === "Home") all();
+    else if (moves[event.key]) scale.setVisibleLogicalRange({ from: range.from + width * moves[event.key][0], to: range.to + width * moves[event.key][1] });
+    else return;
+    event.preventDefault();
+  });
+  function toggle(name, change) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = name;
+    button.setAttribute("aria-pressed", "true");
+    button.addEventListener("click", () => {
+      const on = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(on));
+      change(on);
+      requestUpdate();
+    });
+    byId("toggles").append(button, " ");
+  }
+  if (map) {
+    const pick = (layers) => (on) => { for (const k of layers) shown[k] = on; paintMap(); };
+    toggle("Liquidations", pick([0, 1]));
+    if (map.has_stops) toggle("Stops", pick([2, 3]));
+  }
+  if (zones && zones.count) toggle("Zones", (on) => { show.zones = on; });
+  if (trades && trades.side.length) toggle("Trades", (on) => { show.trades = on; });
+
+  // ---- trades ----------------------------------------------------------------------------------------------------------
+  function listTrades() {
+    const columns = [
+      ["#", (k) => String(k + 1)], ["Side", (k) => (trades.side[k] > 0 ? "long" : "short"), "left"], ["Entry, UTC", (k) => stamp(trades.entry_time[k])],
+      ["Entry", (k) => price(trades.entry_price[k])], ["Stop", (k) => price(trades.stop[k])], ["Target", (k) => price(trades.target[k])],
+      ["Exit, UTC", (k) => stamp(trades.exit_time[k])], ["Exit", (k) => price(trades.exit_price[k])], ["Why", (k) => trades.exit_reason[k] + (trades.ambiguous[k] ? " (ambiguous)" : ""), "left"],
+      ["Bars", (k) => number(trades.bars_held[k], 0)], ["MAE, R", (k) => signed(trades.mae_r[k], 2)], ["MFE, R", (k) => signed(trades.mfe_r[k], 2)],
+      ["R", (k) => signed(trades.r[k], 2), "outcome"], ["Net", (k) => signed(trades.net[k], 0), "outcome"],
+    ];
+    const head = byId("trade-head").insertRow();
+    for (const [name, , kind] of columns) {
+      const cell = document.createElement("th");
+      cell.textContent = name;
+      cell.scope = "col";
+      if (kind === "left") cell.className = "left";
+      head.append(cell);
+    }
+    const body = byId("trade-rows");
+    for (let k = 0; k < trades.side.length; k++) {
+      const line = body.insertRow();
+      line.tabIndex = 0;
+      line.dataset.trade = k;
+      line.title = "Show on the chart";
+      for (const [, value, kind] of columns) {
+        const cell = line.insertCell();
+        cell.textContent = value(k);
+        if (kind) cell.className = kind === "left" ? kind : trades.net[k] >= 0 ? "good" : "bad";
+      }
+      line.addEventListener("click", () => jump(k));
+      line.addEventListener("keydown", (event) => { if (event.key === "Enter") jump(k); });
+    }
+    byId("trade-count").textContent = trades.side.length ? `${trades.side.length}, click one to see it on the chart` : "There were no trades.";
+  }
+  const signed = (value, digits) => (value === null ? "–" : (value > 0 ? "+" : "") + number(value, digits).replace("-", "−"));
+  if (trades) listTrades();
+
+  // ---- theme -----------------------------------------------------------------------------------------------------------
+  function setTheme(name) {
+    theme = name;
+    document.documentElement.dataset.theme = name;
+    byId("theme").textContent = name === "dark" ? "Light" : "Dark";
+    colours = palette(name === "dark");
+    const [line, muted, up, down, bad, accent] = ["--line", "--muted", "--up", "--down", "--bad", "--accent"].map(css);
+    chart.applyOptions({
+      layout: { background: { type: LWC.ColorType.Solid, color: css("--stage") }, textColor: muted, panes: { separatorColor: line, separatorHoverColor: accent + "33" } },
+      crosshair: { vertLine: { color: muted, labelBackgroundColor: "#44546e" }, horzLine: { color: muted, labelBackgroundColor: "#44546e" } },
+    });
+    candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
+    if (curve) {
+      equity.applyOptions({ lineColor: up, topColor: up + "55", bottomColor: up + "05" });
+      drawdown.applyOptions({ topLineColor: bad, bottomLineColor: bad, topFillColor1: bad + "00", topFillColor2: bad + "00", bottomFillColor1: bad + "18", bottomFillColor2: bad + "66" });
+      sold.applyOptions({ color: bad });
+      bought.applyOptions({ color: accent });
+    }
+    paintMap();
+    requestUpdate();
+  }
+  byId("theme").addEventListener("click", () => setTheme(theme === "dark" ? "light" : "dark"));
+  wanted.addEventListener("change", (event) => setTheme(event.matches ? "light" : "dark"));
+
+  function namePanes() {
+    document.querySelectorAll(".pane-name").forEach((label) => label.remove());
+    let top = chart.panes()[0].getHeight() + 1;
+    panes.forEach((name, i) => {
+      const label = document.createElement("div");
+      label.className = "pane-name";
+      label.style.top = `${top + 3}px`;
+      label.textContent = name;
+      host.parentElement.append(label);
+      top += chart.panes()[i + 1].getHeight() + 1;
+    });
+    drawProfile();
+  }
+  if (map) byId("scale-top").textContent = `${short(map.bright)} a bin`;
+  else document.querySelector(".scale").remove();
+  tell(count - 1);
+  setTheme(theme);
+  all();
+  new ResizeObserver(() => requestAnimationFrame(namePanes)).observe(host);
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    namePanes();
+    Object.assign(state, {
+      ready: true, chart, jump, setTheme, image, candles: count, version: LWC.version(),
+      range: () => scale.getVisibleLogicalRange(), theme: () => theme,
+    });
+    document.documentElement.dataset.ready = "true";
+  }));
+})();

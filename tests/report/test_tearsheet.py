@@ -1,0 +1,263 @@
+"""The page: its text here, its charts in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import re
+import shutil
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import skip
+from forcedflow.record import Run
+from forcedflow.report import payload
+from forcedflow.report.tearsheet import map_page, tearsheet, verdict
+
+HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1"><!--'
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+def unpacked(text: str, dtype: str) -> Any:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text), wbits=-15), dtype=dtype)
+
+
+def contrast(low: float, high: float) -> dict[str, Any]:
+    return {"n": 9, "mean": (low + high) / 2, "low": low, "high": high, "unit": "ATR", "note": ""}
+
+
+# What is sent to the page
+
+
+def test_candles_keep_every_high_and_low(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload, "_CANDLES", 700)
+    sent = payload.bars_payload(run.market_bars)
+    opened, high, low, close = unpacked(sent["ohlc"], "<f4").reshape(4, -1)
+    step = sent["step"]
+    assert (step, sent["count"]) == (5, 600)
+    for k in (0, 77, 599):
+        bars = slice(k * step, (k + 1) * step)
+        assert high[k] == np.float32(run.market_bars["high"][bars].max())
+        assert low[k] == np.float32(run.market_bars["low"][bars].min())
+        assert opened[k] == np.float32(run.market_bars["open"][bars][0])
+        assert close[k] == np.float32(run.market_bars["close"][bars][-1])
+
+
+def test_the_map_survives_its_packing(run: Run) -> None:
+    sent = payload.map_payload(run.snapshots, run.market_bars, 1)
+    assert sent is not None
+    shape = (sent["columns"], 4, sent["rows"])
+    levels = np.cumsum(unpacked(sent["levels"], "u1").reshape(shape), axis=0, dtype=np.uint8).astype(float)
+    mass = np.where(levels > 0, sent["top"] * 10.0 ** ((levels - 255.0) / 254.0 * sent["decades"]), 0.0)
+    first = round(sent["log_low"] / run.snapshots.bin_width + 0.5) - run.snapshots.bins[0]
+    true = run.snapshots.mass[:, :, first : first + shape[2]].astype(float)
+    shown = true > 1.02 * sent["top"] * 10.0 ** -sent["decades"]
+    assert shown.sum() > 10_000
+    assert np.abs(mass[shown] / true[shown] - 1.0).max() < 0.015
+    assert mass[true == 0.0].max() == 0.0
+    assert unpacked(sent["start"], "<f4")[0] == run.snapshots.bar[0] + 1  # drawn under the bar after
+
+
+def test_pooled_rows_keep_the_mass(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload, "_ROWS", 50)
+    sent = payload.map_payload(run.snapshots, run.market_bars, 1)
+    assert sent is not None
+    assert sent["rows"] <= 50
+    levels = np.cumsum(unpacked(sent["levels"], "u1").reshape(-1, 4, sent["rows"]), axis=0, dtype=np.uint8)[-1]
+    mass = np.where(levels > 0, sent["top"] * 10.0 ** ((levels - 255.0) / 254.0 * sent["decades"]), 0.0).sum()
+    rows = payload._visible_rows(run.snapshots, run.market_bars)
+    assert mass == pytest.approx(run.snapshots.mass[-1][:, rows].sum(), rel=0.02)
+
+
+def test_an_empty_map_is_no_map(run: Run) -> None:
+    empty = replace(run.snapshots, mass=np.zeros_like(run.snapshots.mass))
+    assert payload.map_payload(empty, run.market_bars, 1) is None
+
+
+def test_zones_span_notice_to_last_event(run: Run) -> None:
+    sent = payload.zones_payload(run.events, 1)
+    first = run.events[run.events.group == 1]
+    assert unpacked(sent["from"], "<f4")[0] == first.bar[0] - first.age[0]
+    assert unpacked(sent["to"], "<f4")[0] == first.bar[-1] + 1
+    assert (unpacked(sent["low"], "<f4") < unpacked(sent["high"], "<f4")).all()
+
+
+# The text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"), [(0.1, 0.3, "Helped"), (-0.3, -0.1, "Hurt"), (-0.1, 0.3, "Can't tell"), (0, 0.2, "Can't")]
+)
+def test_verdicts(low: float, high: float, word: str) -> None:
+    assert verdict("placement", contrast(low, high)).startswith(word)
+    assert verdict("selection", None).startswith("Can't tell: there were too few trades")
+
+
+def test_the_page_is_whole_and_the_same_each_time(run: Run) -> None:
+    page = tearsheet(run)
+    assert page == tearsheet(run)
+    assert "TradingView Lightweight Charts™ v5.1.0" in page  # the licence notice stays
+    assert "Licensed under Apache License 2.0" in page
+    assert len(page) < 3_000_000
+    assert not re.search(r'(?:src|href)="(?!https://www\.tradingview\.com/")', page.split('<script type="app')[0])
+    for warning in run.summary["warnings"]:
+        assert page.index(warning) < page.index('class="tiles"')
+
+
+def test_missing_values_and_contrasts_are_said(run: Run) -> None:
+    bare = replace(run, scorecard=dict.fromkeys(run.scorecard), blind={"placement": None, "selection": None})
+    page = tearsheet(bare)
+    assert page.count("too few trades") == 2
+    assert "None" not in page.split('<script type="app')[0].split("<details>")[0]
+
+
+def test_hostile_names_are_text(run: Run) -> None:
+    hostile = replace(
+        run,
+        config=run.config | {"strategy": HOSTILE, "dataset": HOSTILE, "params": {HOSTILE: HOSTILE}},
+        summary=run.summary | {"warnings": [HOSTILE]},
+        blind={"placement": contrast(0, 1) | {"unit": HOSTILE, "note": HOSTILE}},
+        trades=run.trades | {"exit_reason": np.full(len(run.trades["net"]), HOSTILE)},
+    )
+    page = tearsheet(hostile)
+    assert "<script>window.hacked" not in page
+    assert "<img" not in page
+    json.loads(page.split('id="payload">')[1].split("</script>")[0])
+
+
+# The browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if importlib.util.find_spec("playwright") is None or not shutil.which(CHROMIUM):
+        skip("playwright or Debian's chromium is not installed")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+class Opened:
+    """A page in the browser, with what went wrong in it."""
+
+    def __init__(self, browser: Any, html: str, folder: Path, scheme: str = "dark") -> None:
+        self.troubles: list[str] = []
+        self.requests: list[str] = []
+        file = folder / "page.html"
+        file.write_text(html, encoding="utf-8")
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+        self.page.on("console", lambda message: self.troubles.append(message.text))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(file.as_uri())
+        self.page.wait_for_selector("[data-ready]", state="attached", timeout=20_000)
+
+    def ask(self, script: str) -> Any:
+        """Evaluate once the chart has drawn what it was last told."""
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return self.page.evaluate(script)
+
+
+@pytest.fixture(scope="module")
+def opened(run: Run, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    return Opened(browser, tearsheet(run), tmp_path_factory.mktemp("page"))
+
+
+PIXELS = """() => { const c = document.querySelector('#chart canvas');
+  const copy = new OffscreenCanvas(c.width, c.height).getContext('2d'); copy.drawImage(c, 0, 0);
+  const d = copy.getImageData(0, 0, c.width, c.height).data; const seen = new Set();
+  for (let i = 0; i < d.length; i += 4 * 97) seen.add((d[i] << 16) | (d[i + 1] << 8) | d[i + 2]); return seen.size; }"""
+
+
+def test_it_opens_silently_and_offline(opened: Opened) -> None:
+    assert opened.troubles == []
+    assert [url for url in opened.requests if not url.startswith("file:")] == []
+    assert opened.ask("forcedflow.version") == "5.1.0"
+    assert opened.page.title() == "zone_entry on btcusdt-5m: tearsheet"
+    assert opened.page.locator("#tv-attr-logo").count() == 1  # the attribution stays
+
+
+def test_the_map_is_painted(opened: Opened) -> None:
+    assert opened.ask("forcedflow.frames") > 0
+    assert opened.ask(PIXELS) > 60  # a chart without a map has a dozen colours
+
+
+def test_a_trade_moves_the_chart(opened: Opened, run: Run) -> None:
+    opened.page.locator("#trade-rows tr").nth(20).click()
+    seen = opened.ask("forcedflow.range()")
+    entry, left = run.trades["entry_bar"][20], run.trades["exit_bar"][20]
+    assert seen["from"] < entry < left < seen["to"] < entry + 400
+    opened.page.get_by_role("button", name="All").click()
+    assert opened.ask("forcedflow.range()")["to"] > len(run.market_bars["ts"]) - 1
+    opened.page.locator("#chart").press("+")
+    assert opened.ask("forcedflow.range()")["from"] > 100
+
+
+def test_the_crosshair_tells_the_mass(opened: Opened) -> None:
+    box = opened.page.locator("#chart").bounding_box()
+    opened.page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 80)
+    opened.page.wait_for_selector("#tip:not([hidden])")
+    told = opened.page.locator("#tip").inner_text()
+    assert "price" in told
+    assert "share of open interest" in told
+    assert "short liquidations" in told
+
+
+def test_layers_can_be_hidden(opened: Opened) -> None:
+    before = opened.ask(PIXELS)
+    for name in ("Liquidations", "Stops"):
+        opened.page.get_by_role("button", name=name).click()
+    assert opened.ask(PIXELS) < before
+    for name in ("Liquidations", "Stops"):
+        opened.page.get_by_role("button", name=name).click()
+
+
+def test_dark_and_light(opened: Opened) -> None:
+    page = "getComputedStyle(document.body).backgroundColor"
+    dark = opened.ask(page)
+    opened.page.get_by_role("button", name="Switch between dark and light").click()
+    assert opened.ask("forcedflow.theme()") == "light"
+    assert opened.ask(page) != dark
+    assert opened.troubles == []
+
+
+def test_the_readers_own_scheme_and_hostile_names(run: Run, browser: Any, tmp_path: Path) -> None:
+    hostile = replace(run, config=run.config | {"strategy": HOSTILE, "dataset": HOSTILE})
+    page = Opened(browser, tearsheet(hostile), tmp_path, "light")
+    assert page.ask("forcedflow.theme()") == "light"
+    assert page.ask("window.hacked") is None
+    assert HOSTILE in page.page.locator("h1").inner_text()
+    assert page.troubles == []
+
+
+def test_a_run_in_which_nothing_happened(run: Run, browser: Any, tmp_path: Path) -> None:
+    quiet = replace(
+        run,
+        trades={name: column[:0] for name, column in run.trades.items()},
+        events=run.events[:0],
+        snapshots=replace(run.snapshots, mass=np.zeros_like(run.snapshots.mass)),
+        blind={"placement": None, "selection": None},
+    )
+    page = Opened(browser, tearsheet(quiet), tmp_path)
+    assert page.troubles == []
+    assert page.page.get_by_role("button", name="Zones").count() == 0
+    assert page.page.get_by_text("There were no trades.").is_visible()
+
+
+def test_a_map_alone(run: Run, browser: Any, tmp_path: Path) -> None:
+    page = Opened(browser, map_page(run.snapshots, run.market_bars, "a map", ["simulated"]), tmp_path)
+    assert page.troubles == []
+    assert page.ask(PIXELS) > 60
+    assert page.page.locator("#trade-rows").count() == 0
