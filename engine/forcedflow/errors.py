@@ -37,9 +37,7 @@ class DataError(ForcedFlowError):
 
     code = "FF100"
 
-    def __init__(
-        self, reason: str, *, file: object = None, row: int | None = None, field: str | None = None
-    ) -> None:
+    def __init__(self, reason: str, *, file: object = None, row: int | None = None, field: str | None = None) -> None:
         self.reason, self.file, self.row, self.field = reason, file, row, field
         where = [str(file)] if file is not None else []
         if row is not None:

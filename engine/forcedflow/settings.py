@@ -24,7 +24,10 @@ class MarketSettings(Settings):
     bin_bps: float = Field(10.0, gt=0, le=200, description="width of a price bin, basis points of log price")
     profile: str | None = Field(None, description="holder profile in place of the dataset's own, by name or TOML path")
     hazard_per_hour: float = Field(
-        0.00276, ge=0, le=10, description="rate at which holders close by themselves (FACTS 3.1: half-life 10.5 days)"
+        0.00276,
+        ge=0,
+        le=10,
+        description="rate at which holders close by themselves; the default is a half-life of 10.5 days",
     )
     entry_points: int = Field(8, ge=1, le=64, description="most points over which the entries of one bar are spread")
     # Open interest where the dataset has none

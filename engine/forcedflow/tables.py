@@ -7,23 +7,24 @@ are base units unless a name says otherwise; shares are fractions of open intere
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
 __all__ = [
     "EQUITY",
     "EVENT_FLOATS",
     "FILLS",
-    "MARKET_BARS",
     "LAYERS",
+    "MARKET_BARS",
     "ORDERS",
     "TRADES",
     "Event",
@@ -58,7 +59,7 @@ class EventKind(IntEnum):
 
     @property
     def title(self) -> str:
-        """Name in DESIGN's spelling, such as ``ZoneEntry``."""
+        """Name as it is shown, such as ``ZoneEntry``."""
         return self.name.title().replace("_", "")
 
 
@@ -120,7 +121,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Columns of the tape's events, in their total order (bar, kind, side, group); arrays of equal length, read-only."""
+    """Columns of the tape's events, in their total order (bar, kind, side, group): read-only arrays of one length."""
 
     bar: IntArray
     ts: IntArray
@@ -147,28 +148,12 @@ class Events:
     below_mass: FloatArray
     coverage: FloatArray
 
-    @classmethod
-    def from_blocks(cls, ints: IntArray, floats: FloatArray) -> Events:
-        """Make columns of the kernel's rows.
-
-        Parameters
-        ----------
-        ints
-            Shape (n, 5): bar, ts, kind, side, group.
-        floats
-            Shape (n, 19): the columns of ``EVENT_FLOATS``.
-        """
-        columns = [np.ascontiguousarray(block[:, k]) for block in (ints, floats) for k in range(block.shape[1])]
-        for column in columns:
-            column.setflags(write=False)
-        return cls(*columns)
-
     def __len__(self) -> int:
         return len(self.bar)
 
     def __getitem__(self, rows: slice | IntArray | npt.NDArray[np.bool_]) -> Events:
         """Return the chosen rows as columns again."""
-        picked = [getattr(self, f.name)[rows] for f in fields(self)]
+        picked: list[npt.NDArray[Any]] = [getattr(self, f.name)[rows] for f in fields(self)]
         for column in picked:
             column.setflags(write=False)
         return Events(*picked)

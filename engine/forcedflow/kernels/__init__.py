@@ -1,8 +1,8 @@
 """Every numba function of the package, and how they are compiled.
 
 A kernel takes arrays and numbers, imports other kernels and nothing else of the package, and runs unchanged with
-the JIT off (``NUMBA_DISABLE_JIT=1``). Compiled code is cached on disk. numba's cache notices an edit only in the file that
-holds the function, not in the files it calls into, so the cache lies in a folder keyed by a hash of *all* kernel
+the JIT off (``NUMBA_DISABLE_JIT=1``). Compiled code is cached on disk. numba's cache notices an edit only in the file
+that holds the function, not in the files it calls into, so the cache lies in a folder keyed by a hash of *all* kernel
 sources and the versions that compiled them.
 """
 
@@ -20,9 +20,21 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba.core import config
+from llvmlite import binding as llvm
 
-__all__ = ["CACHE_DIR", "CACHE_NOTE", "BoolArray", "FloatArray", "IntArray", "Record", "Records", "kernel", "lean_kernel", "records"]
+__all__ = [
+    "CACHE_DIR",
+    "CACHE_NOTE",
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "Record",
+    "Records",
+    "host_cpu",
+    "kernel",
+    "lean_kernel",
+    "records",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -61,7 +73,8 @@ def _cache_dir() -> tuple[Path, str | None]:
     wanted = base / "forcedflow" / _sources_digest()
     if _writable(wanted):
         return wanted, None
-    fallback = Path(tempfile.gettempdir()) / f"forcedflow-{os.getuid() if hasattr(os, 'getuid') else 'user'}" / wanted.name
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    fallback = Path(tempfile.gettempdir()) / f"forcedflow-{user}" / wanted.name
     note = f"cannot write compiled code to {wanted}; using {fallback}. Set FORCEDFLOW_CACHE_DIR to a writable folder."
     if _writable(fallback):
         return fallback, note
@@ -73,10 +86,12 @@ CACHE_DIR, CACHE_NOTE = _cache_dir()
 
 
 def _compiled(function: _F, **options: bool) -> _F:
+    config: Any = numba.config
     users_own = config.CACHE_DIR  # the user's setting for the user's own functions stays as it was
     config.CACHE_DIR = str(CACHE_DIR)
     try:
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+        compiled: _F = numba.njit(**options)(function)  # type: ignore[call-overload]
+        return compiled
     finally:
         config.CACHE_DIR = users_own
 
@@ -92,9 +107,9 @@ def kernel(function: _F) -> _F:
 def lean_kernel(function: _F) -> _F:
     """Compile a kernel that allocates nothing: for the inner loops of the passes.
 
-    Array reference counts are off inside it: the arrays belong to the caller for as long as the call lasts. Counting, with an
-    atomic operation for each array at each call, took three quarters of the market pass's time. A lean kernel that
-    allocates does not compile.
+    Array reference counts are off inside it: the arrays belong to the caller for as long as the call lasts. Counting,
+    with an atomic operation for each array at each call, took three quarters of the market pass's time. A lean kernel
+    that allocates does not compile.
     """
     return _compiled(function, **_SAFETY, _nrt=False)
 
@@ -106,3 +121,9 @@ def records(dtype: np.dtype[np.void], count: int) -> Records:
     reference count for each array at each call.
     """
     return np.zeros(count, dtype).view(np.recarray)
+
+
+def host_cpu() -> str:
+    """Return name and digest of the CPU features that kernels are compiled for: the same ones give the same bits."""
+    features = llvm.get_host_cpu_features().flatten()
+    return f"{llvm.get_host_cpu_name()} {hashlib.sha256(features.encode()).hexdigest()[:8]}"

@@ -9,9 +9,9 @@ Positions on the price axis are log prices in units of the bin width, anchored a
 ``layer``  ``2 * stops + side``: long_liq, short_liq, long_stop, short_stop
 =========  ==================================================================================
 
-Two things are lazy. Fading multiplies a venue's ``scale[side]`` and never loops over bins: mass is ``stored * scale``. A
-change of maintenance margin moves its ``origin[side]`` and never moves a bin: in a liquidation layer, bin ``k`` lies at
-position ``k + origin``. Stop layers do not move.
+Two things are lazy. Fading multiplies a venue's ``scale[side]`` and never loops over bins: mass is ``stored * scale``.
+A change of maintenance margin moves its ``origin[side]`` and never moves a bin: in a liquidation layer, bin ``k`` lies
+at position ``k + origin``. Stop layers do not move.
 """
 
 from __future__ import annotations
@@ -159,15 +159,15 @@ def base_per_unit(venue: Record, position: float, width: float) -> float:
 def burn(head: Record, venue: Record, stored: FloatArray, v: int, layer: int, reach: float) -> float:
     """Empty the bins of a layer that price reached and return their mass, native unit.
 
-    ``reach`` is the position of the bar's low for a long layer, of its high for a short one. Mass beyond the bar's range
-    on the wrong side goes too: its threshold is crossed (after a margin change, say).
+    ``reach`` is the position of the bar's low for a long layer, of its high for a short one. Mass beyond the bar's
+    range on the wrong side goes too: its threshold is crossed (after a margin change, say).
     """
     side = layer % 2
     origin = venue.origin[side] if layer < 2 else 0.0
     if side == LONG:
-        begin, end = max(int(math.ceil(reach - origin)), venue.low[layer]), venue.high[layer]
+        begin, end = max(math.ceil(reach - origin), venue.low[layer]), venue.high[layer]
     else:
-        begin, end = venue.low[layer], min(int(math.floor(reach - origin)), venue.high[layer])
+        begin, end = venue.low[layer], min(math.floor(reach - origin), venue.high[layer])
     if begin > end:
         return 0.0
     taken, base = 0.0, 0.0
@@ -242,10 +242,10 @@ def fade(head: Record, venue: Record, stored: FloatArray, v: int, side: int, sha
 def put(stored: FloatArray, v: int, layer: int, first: int, position: float, dead: int, mass: float) -> int:
     """Split ``mass`` (already over scale) between the two bins around ``position``; return the lower one.
 
-    ``dead`` is the first bin that price has already crossed: nothing lands at or above it in a long layer, at or below it in
-    a short one. The caller has made sure that the position itself is alive.
+    ``dead`` is the first bin that price has already crossed: nothing lands at or above it in a long layer, at or below
+    it in a short one. The caller has made sure that the position itself is alive.
     """
-    lower = int(math.floor(position))
+    lower = math.floor(position)
     upper_share = position - lower
     if layer % 2 == LONG:
         if lower + 1 >= dead:
@@ -292,7 +292,7 @@ def stop_position(venue: Record, s: int, side: int, entry: float, atr: float, le
 
 @lean_kernel
 def _first_beyond(venue: Record, side: int, alive: int, distance: float) -> int:
-    """Return the first living tier whose liquidation lies beyond a stop at ``distance``; all tiers where there is none."""
+    """Return the first living tier whose liquidation lies beyond a stop at ``distance``; the count where none does."""
     tiers: int = venue.tiers[side]
     if math.isnan(distance):
         return tiers
@@ -314,14 +314,14 @@ def add(
     reached: float,
     atr: float,
 ) -> None:
-    """Add positions opened at ``entry``: their mass goes to their thresholds, less those that price has already crossed.
+    """Add positions opened at ``entry``: their mass goes to the thresholds that price has not crossed yet.
 
     ``reached`` is the position of the worst price since the entry. Thresholds at or beyond it are left out and the
     other weights renormalised; where none is left, the positions are known to exist but not where: unlocated.
     """
     origin, tiers, scale = venue.origin[side], venue.tiers[side], venue.scale[side]
     home = entry - origin
-    dead = int(math.ceil(reached - origin)) if side == LONG else int(math.floor(reached - origin))
+    dead = math.ceil(reached - origin) if side == LONG else math.floor(reached - origin)
     alive = 0  # offsets are sorted, so the crossed ones come first
     while alive < tiers and _crossed(home + venue.offsets[side, alive], dead, side):
         alive += 1
@@ -359,7 +359,7 @@ def _add_with_stops(
     alive: int,
 ) -> None:
     """Add positions some of whose holders keep stops: where the stop is nearer than the liquidation, it counts."""
-    dead_stop = int(math.ceil(reached)) if side == LONG else int(math.floor(reached))
+    dead_stop = math.ceil(reached) if side == LONG else math.floor(reached)
     tiers = venue.tiers[side]
     level = head.swing[side]
     kept = venue.weights[side, alive]

@@ -95,7 +95,9 @@ def _emit(rows: Records, count: int, bar: int, kind: int, side: int, group: int)
 
 
 @lean_kernel
-def _emit_zone(head: Record, zone: Record, rows: Records, count: int, bar: int, kind: int, side: int, mass: float) -> int:
+def _emit_zone(
+    head: Record, zone: Record, rows: Records, count: int, bar: int, kind: int, side: int, mass: float
+) -> int:
     """Open a row about a side's tracked zone and return the number of rows."""
     row = _emit(rows, count, bar, kind, side, zone.group)
     row.near = math.exp(zone.near * head.width)
@@ -290,14 +292,14 @@ def _finish(
             start = outward(head.position, side)
             last = start + (-1 if side == LONG else 1) * limits.reach
             found, near, far, peak, mass = find_zone(head, venues, stored, limits, side, start, last, last)
-        near_price = math.exp(near * head.width) if found else math.nan
-        far_price = math.exp(far * head.width) if found else math.nan
-        peak_price = math.exp(peak * head.width) if found else math.nan
-        share = mass / oi if found else math.nan
+        edge, end = math.exp(near * head.width), math.exp(far * head.width)
+        top, share = math.exp(peak * head.width), mass / oi if oi > 0.0 else math.nan
+        if not found:
+            edge = end = top = share = math.nan
         if side == SHORT:
-            first.above_near, first.above_far, first.above_peak, first.above_mass = near_price, far_price, peak_price, share
+            first.above_near, first.above_far, first.above_peak, first.above_mass = edge, end, top, share
         else:
-            first.below_near, first.below_far, first.below_peak, first.below_mass = near_price, far_price, peak_price, share
+            first.below_near, first.below_far, first.below_peak, first.below_mass = edge, end, top, share
     for r in range(begin, count):
         row = rows[r]
         side = LONG if row.side < 0 else SHORT
@@ -311,8 +313,8 @@ def _finish(
             row.fuel = row.swept / averages.volume
         else:
             row.fuel = row.mass_before / averages.volume if averages.volume > 0.0 else math.nan
-            near = int(round(math.log(row.near) / head.width))
-            far = int(round(math.log(row.far) / head.width))
+            near = round(math.log(row.near) / head.width)
+            far = round(math.log(row.far) / head.width)
             row.mass_after = mass_between(head, venues, stored, side, near, far) / oi if oi > 0.0 else 0.0
             row.mass_before = row.mass_before / before if before > 0.0 else 0.0
         row.swept = row.swept / before if before > 0.0 else 0.0
@@ -384,7 +386,7 @@ def advance(
         coverage_before = (head.coverage[LONG], head.coverage[SHORT])
         for side in (LONG, SHORT):
             if coverage_before[side] >= limits.min_coverage or zones[side].status == INSIDE:
-                touched = int(math.ceil(mark_bottom)) if side == LONG else int(math.floor(mark_top))
+                touched = math.ceil(mark_bottom) if side == LONG else math.floor(mark_top)
                 count = _cross(head, venues, stored, zones[side], averages, limits, rows, count, bar, side, touched)
 
         # 2. The map through the close of the bar.

@@ -9,16 +9,16 @@ __all__ = ["follow", "half_life_average"]
 
 @lean_kernel
 def follow(average: float, value: float, seen: int, memory: int) -> float:
-    """Return the average after one more ``value``: the plain mean of the first ``memory`` values, Wilder's smoothing after.
+    """Return the average after one more ``value``: a mean of the first ``memory`` values, then Wilder's smoothing.
 
-    Wilder (1978), New Concepts in Technical Trading Systems, section III, with the mean as its warm-up.
+    Wilder (1978), New Concepts in Technical Trading Systems, section III.
     """
     return average + (value - average) / min(seen + 1, memory)
 
 
 @lean_kernel
 def half_life_average(values: FloatArray, half_life: float, out: FloatArray) -> None:
-    """Write the exponential average of ``values[0..i]`` to ``out[i]``; weights halve every ``half_life`` bars and sum to 1."""
+    """Write the average of ``values[0..i]`` to ``out[i]``, with weights that halve every ``half_life`` bars."""
     keep = 0.5 ** (1.0 / half_life)
     total, weight = 0.0, 0.0
     for i in range(len(values)):

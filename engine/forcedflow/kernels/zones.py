@@ -37,7 +37,7 @@ LIMITS = np.dtype(
 @lean_kernel
 def outward(position: float, side: int) -> int:
     """Return the first bin at or beyond a price, on the side where the thresholds of ``side`` lie."""
-    return int(math.floor(position)) if side == LONG else int(math.ceil(position))
+    return math.floor(position) if side == LONG else math.ceil(position)
 
 
 @lean_kernel
@@ -48,7 +48,7 @@ def bin_mass(head: Record, venues: Records, stored: FloatArray, side: int, k: in
     total = 0.0
     for v in range(len(venues)):
         venue = venues[v]
-        there = here - int(math.floor(venue.origin[side] + 0.5))
+        there = here - math.floor(venue.origin[side] + 0.5)
         mass = stored[v, side, there] if 0 <= there < size else 0.0
         if venue.stops > 0 and 0 <= here < size:
             mass += stored[v, side + 2, here]
@@ -63,7 +63,7 @@ def frontier(venues: Records, side: int) -> int:
     nearest: int = NO_HIGH if side == LONG else NO_LOW
     for v in range(len(venues)):
         venue = venues[v]
-        moved = int(math.floor(venue.origin[side] + 0.5))
+        moved = math.floor(venue.origin[side] + 0.5)
         if side == LONG:
             nearest = max(nearest, venue.high[LONG] + moved, venue.high[LONG + 2])
         else:
@@ -104,7 +104,7 @@ def take_stock(head: Record, venues: Records, position: float) -> None:
 def first_dense(
     head: Record, venues: Records, stored: FloatArray, limits: Record, side: int, start: int, last_start: int
 ) -> int:
-    """Return the first bin from ``start`` outward to ``last_start`` that could begin a zone; one beyond where none does."""
+    """Return the first bin from ``start`` out to ``last_start`` that may begin a zone; one beyond where none may."""
     away = -1 if side == LONG else 1
     off = limits.off * head.oi * head.width / 0.01
     k = start

@@ -1,0 +1,1 @@
+"""The market pass: what price does to the map, whoever trades."""

@@ -117,7 +117,6 @@ class Feed:
             venue.next_stamp = sum(map(len, stamps))
             if data.open_interest is None:
                 stamps.append(estimate_open_interest(bars, settings, sessions=sessions))
-                notes.append(f"{data.venue}: open interest is estimated from volume")
             else:
                 stamps.append(stamps_of(data.open_interest, bars))
             venue.end_stamp = sum(map(len, stamps))
@@ -134,9 +133,7 @@ class Feed:
         )
 
 
-def _rules(
-    venue: Record, data: VenueData, profile: Profile, bars: Bars, width: float, notes: list[str]
-) -> Records:
+def _rules(venue: Record, data: VenueData, profile: Profile, bars: Bars, width: float, notes: list[str]) -> Records:
     """Fill in a venue's contract and first thresholds; return its margin changes within the bars."""
     rule = load_venue(data.venue)
     venue.inverse, venue.face = int(data.contract == "inverse"), rule.symbol(data.symbol).face
@@ -156,6 +153,9 @@ def _rules(
         if change.shift_long is None or change.shift_short is None:
             notes.append(f"{data.venue}: a change of margin rules within the data applies to new positions only")
         record.shift[:] = (change.shift_long or 0.0) / width, (change.shift_short or 0.0) / width
+    if first.capped > 0:
+        share = f"{first.capped:.0%} of the profile's holders use more leverage than {data.venue} allows"
+        notes.append(f"{share}: they are taken at the highest allowed")
     if assumed:
         notes.append(f"{data.venue} {data.symbol}: margin brackets are assumed")
     return changes
@@ -224,13 +224,14 @@ def _arrays(
     below: float,
     above: float,
 ) -> MapArrays:
+    width = settings.bin_bps * 1e-4
     head = records(HEAD, 1)
-    head.width, head.hazard = settings.bin_bps * 1e-4, settings.hazard_per_hour
+    head.width, head.hazard = width, settings.hazard_per_hour
     head.entry_points = settings.entry_points
     head.swing[:] = np.nan
-    position = np.log(price) / head.width[0]
+    position = np.log(price) / width
     head.position = position
-    margin = 0.1 / head.width[0]  # room for price to move before the grid has to grow
+    margin = 0.1 / width  # room for price to move before the grid has to grow
     head.first = int(position - below - margin)
     bins = int(below + above + 2 * margin)
     ring = 1 << int(np.ceil(np.log2(lag + 1)))

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from forcedflow.kernels.liquidation_map import MapArrays
 from forcedflow.tables import LAYERS
 
 if TYPE_CHECKING:
     from forcedflow.kernels import Records
+    from forcedflow.kernels.liquidation_map import MapArrays
 
 __all__ = ["LiquidationMap"]
 

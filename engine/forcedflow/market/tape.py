@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +50,20 @@ class MarketPass:
         Bars and venue data.
     settings
         How the map is kept and what counts as a zone.
+    snapshots
+        At how many evenly spaced closes the map is kept for drawing, the last bar's among them.
     event_rows
         Rows of the event buffer to begin with; it grows, and its size changes nothing.
     """
 
-    def __init__(self, dataset: Dataset, settings: MarketSettings | None = None, *, event_rows: int = 4096) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: MarketSettings | None = None,
+        *,
+        snapshots: int = 0,
+        event_rows: int = 4096,
+    ) -> None:
         self.dataset = dataset
         self.settings = settings or MarketSettings()
         self.feed = Feed.of(dataset, self.settings)
@@ -80,6 +89,9 @@ class MarketPass:
         self._averages = records(AVERAGES, 1)
         self._averages.atr_bars, self._averages.volume_bars = self.settings.atr_bars, self.settings.volume_bars
         self._limits = _limits(self.settings)
+        last, count = len(bars) - 1, min(snapshots, len(bars))
+        self._closes = np.unique(np.linspace(last, 0, count).astype(np.int64)) if count else np.empty(0, np.int64)
+        self._shots: list[_Shot] = []
 
     def advance(self, stop: int | None = None, listen: Iterable[EventKind] = ()) -> bool:
         """Take bars up to ``stop`` (exclusive; all of them if left out), or through the next bar with such an event.
@@ -88,6 +100,17 @@ class MarketPass:
         """
         stop = len(self.dataset.bars) if stop is None else min(stop, len(self.dataset.bars))
         mask = sum(1 << kind for kind in listen)
+        while self.bar < stop:
+            shots = len(self._shots)
+            due = int(self._closes[shots]) + 1 if shots < len(self._closes) else stop
+            heard = self._advance(min(stop, due), mask)
+            if self.bar == due and shots < len(self._closes):
+                self._shots.append(_Shot.of(self.map))
+            if heard:
+                return True
+        return False
+
+    def _advance(self, stop: int, mask: int) -> bool:
         while self.bar < stop:
             self.bar, self._used, why = advance(
                 self._columns,
@@ -122,7 +145,7 @@ class MarketPass:
     def events(self, since: int = 0) -> Events:
         """Return the events so far from row ``since`` on, in their total order (bar, kind, side, group)."""
         rows = self._rows[since : self._used]
-        rows = rows[np.lexsort((rows.group, rows.side, rows.kind, rows.bar))]
+        rows = rows[np.lexsort(tuple(rows[name] for name in ("group", "side", "kind", "bar")))]
         return Events(*(_column(rows[name]) for name in EVENT.names or ()))
 
     @property
@@ -130,25 +153,37 @@ class MarketPass:
         """Events so far."""
         return self._used
 
+    def tape(self) -> Tape:
+        """Return what the bars so far have given."""
+        closes = self._closes[: len(self._shots)]
+        return Tape(
+            dataset=self.dataset,
+            settings=self.settings,
+            events=self.events(),
+            market_bars=self.market_bars(),
+            snapshots=_snapshots(self.dataset.bars, closes, self._shots, self.map.bin_width),
+            notes=(*self.dataset.notes, *self.feed.notes),
+        )
+
     def market_bars(self) -> dict[str, FloatArray]:
         """Return what the pass added to the bars taken so far, columns of ``tables.MARKET_BARS``."""
         done = self._market[: self.bar]
         return {
-            "oi": _column(done.oi),
-            "coverage_long": _column(done.coverage[:, 0]),
-            "coverage_short": _column(done.coverage[:, 1]),
-            "swept_long_liq": _column(done.swept[:, 0]),
-            "swept_short_liq": _column(done.swept[:, 1]),
-            "swept_long_stop": _column(done.swept[:, 2]),
-            "swept_short_stop": _column(done.swept[:, 3]),
-            "opened_long": _column(done.opened[:, 0]),
-            "opened_short": _column(done.opened[:, 1]),
-            "atr": _column(done.atr),
+            "oi": _column(done["oi"]),
+            "coverage_long": _column(done["coverage"][:, 0]),
+            "coverage_short": _column(done["coverage"][:, 1]),
+            "swept_long_liq": _column(done["swept"][:, 0]),
+            "swept_short_liq": _column(done["swept"][:, 1]),
+            "swept_long_stop": _column(done["swept"][:, 2]),
+            "swept_short_stop": _column(done["swept"][:, 3]),
+            "opened_long": _column(done["opened"][:, 0]),
+            "opened_short": _column(done["opened"][:, 1]),
+            "atr": _column(done["atr"]),
         }
 
 
-def _column(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    column = np.ascontiguousarray(values).view(np.ndarray)
+def _column(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    column: npt.NDArray[Any] = np.ascontiguousarray(values)
     column.setflags(write=False)
     return column
 
@@ -190,9 +225,9 @@ class Tape:
     def implied_liquidation_rate(self) -> float | None:
         """Swept mass of the liquidation layers per day as a share of open interest, mean of longs and shorts.
 
-        Over the bars with a quarter of open interest located or more, since an empty map sweeps nothing; None where there
-        are none. Public maps imply 5 to 20% a day, liquidation prints say about 1% (FACTS 0b): a run outside .2 to 3%
-        says so.
+        Over the bars with a quarter of open interest located or more, since an empty map sweeps nothing; None where
+        there are none. Public maps imply 5 to 20% a day, liquidation prints say about 1%: a run outside .2 to 3% says
+        so.
         """
         market, bars = self.market_bars, self.bars
         known = (market["coverage_long"] + market["coverage_short"] >= 0.5) & (market["oi"] > 0)
@@ -209,49 +244,45 @@ def make_tape(
     snapshots: int = 1000,
     progress: Callable[[int], None] | None = None,
 ) -> Tape:
-    """Take the market through all bars and keep the map at ``snapshots`` evenly spaced closes, the last among them.
-
-    ``progress`` is called with the number of bars done, at each snapshot.
-    """
-    market = MarketPass(dataset, settings)
+    """Take the market through all bars; ``progress`` is called with the number of bars done, now and then."""
+    market = MarketPass(dataset, settings, snapshots=snapshots)
     total = len(dataset.bars)
-    closes = np.unique(np.linspace(0, total - 1, min(max(snapshots, 1), total)).astype(np.int64)) if snapshots else []
-    shots: list[tuple[int, FloatArray]] = []
-    oi: list[float] = []
-    for bar in closes:
-        market.advance(int(bar) + 1)
-        shots.append((int(market.map.bins[0]), market.map.mass().astype(np.float32)))
-        oi.append(market.map.open_interest)
+    block = max(total // 100, 10_000)
+    while market.bar < total:
+        market.advance(market.bar + block)
         if progress is not None:
             progress(market.bar)
-    market.advance()
-    return Tape(
-        dataset=dataset,
-        settings=market.settings,
-        events=market.events(),
-        market_bars=market.market_bars(),
-        snapshots=_snapshots(dataset.bars, np.asarray(closes, dtype=np.int64), shots, oi, market.map.bin_width),
-        notes=(*dataset.notes, *market.feed.notes),
-    )
+    return market.tape()
 
 
-def _snapshots(
-    bars: Bars, closes: IntArray, shots: list[tuple[int, FloatArray]], oi: list[float], width: float
-) -> MapSnapshots:
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """The map at one close, on the grid as it was then."""
+
+    first: int
+    mass: npt.NDArray[np.float32]
+    oi: float
+
+    @classmethod
+    def of(cls, now: LiquidationMap) -> _Shot:
+        return cls(int(now.bins[0]), now.mass().astype(np.float32), now.open_interest)
+
+
+def _snapshots(bars: Bars, closes: IntArray, shots: list[_Shot], width: float) -> MapSnapshots:
     """Put snapshots of a grid that grew onto one grid: the bins that ever held mass."""
-    held = [(first + np.flatnonzero(mass.any(axis=0))[[0, -1]]) for first, mass in shots if mass.any()]
+    held = [shot.first + np.flatnonzero(shot.mass.any(axis=0))[[0, -1]] for shot in shots if shot.mass.any()]
     lowest = min((int(h[0]) for h in held), default=0)
-    highest = max((int(h[1]) for h in held), default=-1)
+    highest = max((int(h[1]) for h in held), default=0)
     stack = np.zeros((len(shots), 4, highest - lowest + 1), dtype=np.float32)
-    for k, (first, mass) in enumerate(shots):
-        begin, end = max(lowest, first), min(highest + 1, first + mass.shape[1])
+    for k, shot in enumerate(shots):
+        begin, end = max(lowest, shot.first), min(highest + 1, shot.first + shot.mass.shape[1])
         if end > begin:
-            stack[k, :, begin - lowest : end - lowest] = mass[:, begin - first : end - first]
+            stack[k, :, begin - lowest : end - lowest] = shot.mass[:, begin - shot.first : end - shot.first]
     return MapSnapshots(
         bar=closes,
         ts=bars.close_ts[closes],
         bins=np.arange(lowest, highest + 1),
         bin_width=width,
         mass=stack,
-        oi=np.asarray(oi),
+        oi=np.array([shot.oi for shot in shots]),
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from forcedflow.errors import SettingsError
 from forcedflow.report.tearsheet import map_page
+from forcedflow.tables import LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from forcedflow.record import Run, Table
     from forcedflow.tables import Events, FloatArray, MapSnapshots
 
-__all__ = ["heatmap_png", "map_html", "run_figure"]
+__all__ = ["heatmap_png", "map_html", "map_table", "run_figure"]
 
 _DECADES: Final = 1.3
 _PAGE: Final = "#0b0f16"
@@ -66,6 +67,25 @@ def map_html(
     if path is not None:
         Path(path).write_text(page, encoding="utf-8")
     return page
+
+
+def map_table(snapshots: MapSnapshots, path: str | Path) -> None:
+    """Save the last snapshot as a Parquet table: one row a bin with mass.
+
+    Columns are ``bin``, ``price`` (its centre, quote currency) and one for each layer (base units); time and open
+    interest are in the metadata.
+    """
+    import pyarrow as pa  # noqa: PLC0415  (0.3 s that a picture does not need)
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    mass = snapshots.mass[-1]
+    held = mass.any(axis=0)
+    table = pa.table(
+        {"bin": snapshots.bins[held], "price": snapshots.prices[held]}
+        | {layer: mass[k, held] for k, layer in enumerate(LAYERS)}
+    )
+    known = {"ts": str(snapshots.ts[-1]), "open_interest": repr(float(snapshots.oi[-1]))}
+    pq.write_table(table.replace_schema_metadata(known), path, compression="zstd")
 
 
 def run_figure(run: Run, path: str | Path | None = None) -> Figure:

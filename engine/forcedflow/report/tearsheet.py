@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from forcedflow.record import Run, Table
     from forcedflow.tables import MapSnapshots
 
-__all__ = ["map_page", "tearsheet", "verdict"]
+__all__ = ["map_page", "summary_rows", "tearsheet", "verdict"]
 
 _TILES: Final = ("total_return", "sharpe", "max_drawdown", "cvar_95", "trades", "hit_rate", "expectancy_r")
 _SIGNED: Final = {"total_return", "cagr", "expectancy_r", "median_r", "gross", "net"}
@@ -94,6 +94,15 @@ def map_page(snapshots: MapSnapshots, bars: Table, title: str, notes: Iterable[s
     }
     body = [_header(escape(title), [_period(bars)]), _warnings(notes), _stage(candles["step"]), _FOOTER]
     return _page(title, body, payload)
+
+
+def summary_rows(run: Run) -> list[tuple[str, str]]:
+    """Return the measures of the tearsheet's tiles as title and text, for a terminal."""
+    rows = [(measure.title, _shown(measure, run.scorecard)) for measure in _chosen()]
+    coverage, rate = run.summary["coverage"], run.summary["implied_liquidation_rate"]
+    rows.append(("OI located", f"{coverage:.0%}"))
+    rows.append(("Liquidated a day", "–" if rate is None else f"{rate:.2%} of OI"))
+    return rows
 
 
 def verdict(name: str, contrast: dict[str, Any] | None) -> str:

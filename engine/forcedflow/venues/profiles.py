@@ -273,7 +273,7 @@ def schedule_changes(
     An open position keeps its posted margin, so its threshold is solved again under the new schedule. Where
     maintenance is a rate of the mark, ``m0`` before and ``m1`` after, every threshold of a side moves alike:
     linear longs by ln((1-m0)/(1-m1)), shorts by -ln((1+m1)/(1+m0)); inverse longs by ln((1+m1)/(1+m0)), shorts by
-    -ln((1-m0)/(1-m1)) (DESIGN 5; FACTS 2.6 for silver). This is not assumed but found: the shift is returned only
+    -ln((1-m0)/(1-m1)). This is not assumed but found: the shift is returned only
     if the profile's own positions, brackets and amounts included, agree to 1e-12.
 
     Raises

@@ -192,7 +192,7 @@ class Rule:
             raise VenueError(f"{what}: {leverage:g}x exceeds the maximum of {limit:g}x for a position of {size:,.6g}")
 
 
-def liquidation_price(  # noqa: PLR0917  (the first six say which position, in the order one says it)
+def liquidation_price(
     venue: str,
     symbol: str,
     side: Side,

@@ -1,0 +1,31 @@
+from forcedflow.backtest import run as run
+from forcedflow.backtest import save as save
+from forcedflow.data.bars import Bars as Bars
+from forcedflow.data.catalog import dataset_names as dataset_names
+from forcedflow.data.catalog import load_dataset as load_dataset
+from forcedflow.data.series import Dataset as Dataset
+from forcedflow.errors import ForcedFlowError as ForcedFlowError
+from forcedflow.market.liquidation_map import LiquidationMap as LiquidationMap
+from forcedflow.market.tape import Tape as Tape
+from forcedflow.market.tape import make_tape as make_tape
+from forcedflow.record import Run as Run
+from forcedflow.replay import Replay as Replay
+from forcedflow.report import plot as plot
+from forcedflow.report.tearsheet import tearsheet as tearsheet
+from forcedflow.settings import AccountSettings as AccountSettings
+from forcedflow.settings import MarketSettings as MarketSettings
+from forcedflow.tables import Event as Event
+from forcedflow.tables import EventKind as EventKind
+from forcedflow.tables import Events as Events
+from forcedflow.tables import MapSnapshots as MapSnapshots
+from forcedflow.tables import Side as Side
+from forcedflow.trading.account import trade as trade
+from forcedflow.trading.blind import contrasts as contrasts
+from forcedflow.trading.orders import Plan as Plan
+from forcedflow.trading.strategy import Strategy as Strategy
+from forcedflow.trading.strategy import find_strategy as find_strategy
+from forcedflow.trading.strategy import strategy_names as strategy_names
+from forcedflow.venues.rules import liquidation_price as liquidation_price
+
+__version__: str
+__all__: list[str]

@@ -1,0 +1,5 @@
+"""``python -m forcedflow``."""
+
+from forcedflow.cli import main
+
+main()

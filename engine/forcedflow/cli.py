@@ -1,0 +1,355 @@
+"""The command line: ``forcedflow run | map | liqprice | strategies | data``.
+
+The only module that prints. Results go to stdout, everything else to stderr. Whatever a user can mend is one line
+and exit code 2; a traceback only with ``--debug``. The engine is imported inside the commands: ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import tomllib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from forcedflow.errors import ForcedFlowError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from forcedflow.record import Run
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="forcedflow",
+    help="Backtest strategies against an evolving map of where leveraged traders must trade.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+data_app = typer.Typer(help="Datasets: what there is, and whether it can be trusted.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Repair = Annotated[list[str] | None, typer.Option("--repair", help="Named mend of bad bars; may be repeated.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="[market.|account.]K=V", help="A parameter or setting; may be repeated."),
+]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
+) -> None:
+    """Hold the options of every command; ``--debug`` is read by :func:`main`."""
+    del debug
+
+
+@app.command()
+def run(
+    dataset: Annotated[str | None, typer.Argument(help="Name of a dataset, or path of its TOML file.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="Name of a strategy, or path of its file.")] = None,
+    settings: Set = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file, or the run.json of a record to repeat.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="First time, ISO, UTC.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last time, ISO, UTC.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of random deals in the contrasts.")] = None,
+    repair: Repair = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the record; must not exist.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Replay a dataset (the bundled simulated one if left out), trade a strategy, write the record and tearsheet."""
+    with _progress("market pass", quiet=as_json) as progress:
+        from forcedflow.backtest import RunConfig, run_config, save  # noqa: PLC0415
+
+        values = _read_config(config) if config else {}
+        given = {"dataset": dataset, "strategy": strategy, "start": start, "end": end, "seed": seed, "repair": repair}
+        values |= {name: value for name, value in given.items() if value is not None}
+        for where, key, value in map(_setting, settings or ()):
+            values[where] = {**values.get(where, {}), key: value}
+        chosen = RunConfig.of(values)
+        folder = out or _new_folder(chosen.dataset, chosen.strategy)
+        result = run_config(chosen, progress)
+        folder = save(result, folder)
+    if as_json:
+        _print_json(_run_json(result, folder))
+    else:
+        _print_run(result, folder)
+
+
+@app.command("map")
+def draw_map(
+    dataset: Annotated[str, typer.Argument(help="Name of a dataset, or path of its TOML file.")],
+    out: Annotated[Path, typer.Option(help="FILE.html, FILE.png or FILE.parquet.")],
+    at: Annotated[str | None, typer.Option(help="Time of the map, ISO, UTC; the last bar if left out.")] = None,
+    settings: Set = None,
+    repair: Repair = None,
+) -> None:
+    """Write the liquidation map up to a time: as a page, as a picture, or its bins as a table."""
+    suffixes = (".html", ".png", ".parquet")
+    if out.suffix not in suffixes:
+        raise SettingsError(f"--out must end in {', '.join(suffixes)}, was {out}")
+    with _progress("market pass", quiet=False) as progress:
+        from forcedflow.data import load_dataset  # noqa: PLC0415
+        from forcedflow.market.tape import make_tape  # noqa: PLC0415
+        from forcedflow.settings import MarketSettings, parse  # noqa: PLC0415
+
+        chosen = {key: value for where, key, value in map(_setting, settings or ()) if where == "market"}
+        data = load_dataset(dataset, None, at, repair or ())
+        total = len(data.bars)
+        tape = make_tape(data, parse(MarketSettings, chosen, "market"), progress=lambda done: progress(done, total))
+    from forcedflow.report import plot  # noqa: PLC0415
+
+    if out.suffix == ".parquet":
+        plot.map_table(tape.snapshots, out)
+    elif out.suffix == ".png":
+        plot.heatmap_png(tape.snapshots, data.bars.columns(), out, title=data.title)
+    else:
+        plot.map_html(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
+    typer.echo(str(out))
+
+
+@app.command()
+def liqprice(
+    venue: Annotated[str, typer.Option(help="Such as binance-um.")],
+    symbol: Annotated[str, typer.Option(help="Such as BTCUSDT.")],
+    side: Annotated[str, typer.Option(help="long or short.")],
+    entry: Annotated[float, typer.Option(help="Entry price, quote currency.")],
+    qty: Annotated[float, typer.Option(help="Base units; contracts of an inverse contract.")],
+    leverage: Annotated[float, typer.Option(help="Notional over margin at entry.")],
+    at: Annotated[
+        str | None, typer.Option(help="Margin rules as of this time, ISO, UTC; the newest if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell where an isolated position is liquidated."""
+    from forcedflow.tables import Side  # noqa: PLC0415
+    from forcedflow.venues import liquidation_price  # noqa: PLC0415
+
+    sides = {"long": Side.LONG, "short": Side.SHORT}
+    if side not in sides:
+        raise SettingsError(f"--side must be long or short, was {side!r}")
+    found = liquidation_price(venue, symbol, sides[side], entry, qty, leverage, at)
+    facts = {
+        "liquidation_price": found.price,
+        "bankruptcy_price": found.bankruptcy_price,
+        "venue": found.venue,
+        "symbol": found.symbol,
+        "contract": found.contract,
+        "side": side,
+        "bracket": found.bracket.model_dump(mode="json"),
+        "effective_from": found.effective_from.isoformat(),
+        "assumed": found.assumed,
+        "source": found.source,
+    }
+    if as_json:
+        _print_json(facts)
+        return
+    price = "never" if found.price is None else f"{found.price:,.4f}"
+    typer.echo(f"liquidation price  {price}{'  (assumed bracket)' if found.assumed else ''}")
+    typer.echo(
+        f"bankruptcy price   {found.bankruptcy_price:,.4f}" if found.bankruptcy_price else "bankruptcy price   none"
+    )
+    typer.echo(f"bracket            {found.bracket.rate:.2%} maintenance, amount {found.bracket.amount:,.2f}")
+    typer.echo(f"rules              {found.venue} from {found.effective_from:%Y-%m-%d}: {found.source}")
+
+
+@app.command()
+def strategies(
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one: what it does, its parameters, their bounds.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the strategies in ./strategies and the shipped ones, or show one."""
+    from forcedflow.trading.strategy import find_strategy, strategy_names  # noqa: PLC0415
+
+    if name is None:
+        about = {known: (inspect.getdoc(find_strategy(known)) or "").partition("\n")[0] for known in strategy_names()}
+        if as_json:
+            _print_json({"strategies": about})
+        else:
+            _table(("strategy", "what it does"), list(about.items()))
+        return
+    kind = find_strategy(name)
+    schema = kind.model_json_schema()["properties"]
+    if as_json:
+        _print_json({"strategy": name, "doc": inspect.getdoc(kind), "parameters": schema})
+        return
+    typer.echo(f"{inspect.getdoc(kind)}\n")
+    rows = [
+        (key, json.dumps(field.get("default")), _bounds(field), field.get("description", ""))
+        for key, field in schema.items()
+    ]
+    _table(("parameter", "default", "bounds", "meaning"), rows)
+
+
+@data_app.command("list")
+def data_list(as_json: Json = False) -> None:
+    """List the datasets of the catalog."""
+    from forcedflow.data import dataset_names, describe  # noqa: PLC0415
+
+    titles = {name: describe(name).title for name in dataset_names()}
+    if as_json:
+        _print_json({"datasets": titles})
+    else:
+        _table(("dataset", "what it is"), list(titles.items()))
+
+
+@data_app.command("check")
+def data_check(
+    dataset: Annotated[str, typer.Argument(help="Name of a dataset, or path of its TOML file.")], as_json: Json = False
+) -> None:
+    """Load a dataset with every check, and tell what was found."""
+    from forcedflow.data import check_dataset  # noqa: PLC0415
+
+    findings = check_dataset(dataset)
+    if as_json:
+        _print_json({"dataset": dataset, "findings": [list(finding) for finding in findings]})
+    else:
+        _table(("what", "finding"), findings)
+
+
+def main() -> None:
+    """Run the command line; exit code 2 and one line for whatever the user can mend."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments, standalone_mode=True)
+    except ForcedFlowError as error:
+        if debug:
+            raise
+        message = " ".join(str(error).split())
+        typer.echo(f"forcedflow: {message}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("forcedflow: interrupted, nothing was written", err=True)
+        sys.exit(130)
+
+
+def _setting(text: str) -> tuple[str, str, Any]:
+    """Read ``[market.|account.]key=value``; values as in TOML, anything else as a plain word."""
+    key, equals, raw = text.partition("=")
+    if not equals or not key:
+        raise SettingsError(f"--set needs key=value, was {text!r}")
+    where, dot, name = key.partition(".")
+    if not dot:
+        where, name = "params", key
+    if where not in {"params", "market", "account"}:
+        raise SettingsError(f"--set knows parameters, market.K and account.K, was {key!r}")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    return where, name, value
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from error
+    return values
+
+
+def _new_folder(dataset: str, strategy: str) -> Path:
+    """Return a folder under ./results that does not exist yet, named by what ran and when."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{Path(dataset).stem}-{Path(strategy).stem}"
+    folder, number = Path("results") / stem, 2
+    while folder.exists():
+        folder, number = Path("results") / f"{stem}-{number}", number + 1
+    return folder
+
+
+@contextmanager
+def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on a terminal, and say what makes a first run slow."""
+    from forcedflow.kernels import CACHE_DIR, CACHE_NOTE  # noqa: PLC0415
+
+    if CACHE_NOTE:
+        typer.echo(f"forcedflow: {CACHE_NOTE}", err=True)
+    if not any(CACHE_DIR.rglob("*.nbi")):
+        typer.echo("forcedflow: compiling kernels, once; later runs start at once", err=True)
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} bars"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def _run_json(result: Run, folder: Path) -> dict[str, Any]:
+    summary = result.summary
+    return {
+        "run": str(folder),
+        "dataset": result.config["dataset"],
+        "strategy": result.config["strategy"],
+        "data_hash": result.config["data_hash"],
+        "bars": summary["bars"],
+        "coverage": summary["coverage"],
+        "implied_liquidation_rate": summary["implied_liquidation_rate"],
+        "reopened_share": summary["reopened_share"],
+        "events": summary["events"],
+        "trades": summary["trades"],
+        "ambiguous_bars": summary["ambiguous_bars"],
+        "warnings": summary["warnings"],
+        "scorecard": result.scorecard,
+        "blind": result.blind,
+        "market_pass_s": result.timings["market_pass_s"],
+        "trade_pass_s": result.timings["trade_pass_s"],
+    }
+
+
+def _print_run(result: Run, folder: Path) -> None:
+    from forcedflow.report.tearsheet import summary_rows, verdict  # noqa: PLC0415
+
+    summary = result.summary
+    typer.echo(f"{result.config['strategy']} on {summary['title']}")
+    typer.echo(f"{summary['from']} to {summary['to']}, {summary['bars']:,} bars")
+    for warning in summary["warnings"]:
+        typer.echo(f"! {warning}")
+    _table(("measure", "value"), summary_rows(result))
+    for name in ("placement", "selection"):
+        typer.echo(verdict(name, result.blind.get(name)))
+    typer.echo(f"\n{folder / 'tearsheet.html'}")
+
+
+def _bounds(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+    return ", ".join(f"{sign} {field[key]:g}" for key, sign in signs.items() if key in field)
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*header, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False).print(table)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, allow_nan=False, default=lambda number: number.item()))

@@ -1,0 +1,111 @@
+"""The loop: market and account together, event by event, with the live map at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forcedflow.data import load_dataset
+from forcedflow.market.tape import MarketPass
+from forcedflow.settings import AccountSettings, MarketSettings
+from forcedflow.tables import Event, EventKind
+from forcedflow.trading.account import Account, react
+from forcedflow.trading.orders import Policy
+from forcedflow.trading.strategy import Strategy, find_strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from forcedflow.data.series import Dataset
+    from forcedflow.market.liquidation_map import LiquidationMap
+    from forcedflow.market.tape import Tape
+    from forcedflow.trading.ledger import Trading
+
+__all__ = ["Replay"]
+
+
+class Replay:
+    """Steps through a dataset's events in order; iterate over it.
+
+    At each event the map and the account stand at the close of the event's bar, and nothing later can be reached.
+    Orders placed then, by the strategy or by the loop itself through ``account``, can fill from the next open.
+
+    Parameters
+    ----------
+    dataset
+        A dataset, its name in the catalog, or the path of its TOML file.
+    strategy
+        A strategy, its name or the path of its file; without one, the loop is the strategy.
+    market, account
+        Settings.
+    listen
+        Kinds of event to step at; left out, those that the strategy hears, or all of them without a strategy. The
+        account hears every event either way.
+    snapshots
+        How many pictures of the map to keep for a report.
+
+    Examples
+    --------
+    >>> import forcedflow as ff
+    >>> replay = ff.Replay("simulated", "zone_entry")
+    >>> event = next(iter(replay))
+    >>> event.kind.title, replay.bar == event.bar
+    ('ZoneNear', True)
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | str | Path,
+        strategy: Strategy | str | Path | None = None,
+        *,
+        market: MarketSettings | None = None,
+        account: AccountSettings | None = None,
+        listen: Collection[EventKind] | None = None,
+        snapshots: int = 0,
+    ) -> None:
+        self.dataset = load_dataset(dataset) if isinstance(dataset, str | Path) else dataset
+        self.strategy = find_strategy(strategy)() if isinstance(strategy, str | Path) else strategy
+        if listen is None:
+            listen = tuple(EventKind) if self.strategy is None else self.strategy.hears()
+        self._listen = frozenset(listen)
+        self._market = MarketPass(self.dataset, market, snapshots=snapshots)
+        policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
+        self.account = Account(self.dataset.bars, account or AccountSettings(), policy)
+        self._heard = 0
+
+    @property
+    def map(self) -> LiquidationMap:
+        """The liquidation map at the close of the current bar."""
+        return self._market.map
+
+    @property
+    def bar(self) -> int:
+        """The current bar, -1 before the first."""
+        return self._market.bar - 1
+
+    def __iter__(self) -> Iterator[Event]:
+        """Go on to the next event that is listened to, until the bars are used up."""
+        listening = True
+        while listening:
+            listening = self._market.advance(listen=self._listen)
+            events = self._market.events(self._heard)
+            self._heard = self._market.event_count
+            for row in range(len(events)):
+                now = events[row : row + 1]
+                if self.strategy is None:
+                    self.account.observe(now)
+                else:
+                    react(self.strategy, now, self, self.account)
+                if now.kind[0] in self._listen:
+                    yield now.row(0)
+        self.account.advance(self.bar)
+
+    def finish(self) -> Trading:
+        """Take what is left of the bars, and return the account's tables."""
+        for _ in self:
+            pass
+        return self.account.result()
+
+    def tape(self) -> Tape:
+        """Return bars, events and map so far, as a batch run would have made them."""
+        return self._market.tape()

@@ -1,0 +1,1 @@
+"""Strategies, their orders, and the account that trades them."""

@@ -1,0 +1,218 @@
+"""What the map contributed: a strategy against itself with the map taken away, one way at a time.
+
+Both contrasts trade every order on its own, one unit each, in a ledger where no order hinders another, with the
+account's costs. Outcomes are net profit per unit in ATR of the order's bar, so neither contrast depends on sizing.
+
+placement
+    The same entries, with the strategy's own stop and target distances (in ATR) dealt to other orders at random.
+    Paired: each order against itself.
+selection
+    The same stop and target distances, entered at other bars: same side, same hour of the day, an ATR within a
+    quarter. Both sides keep their orders and positions whatever the zone does. Unpaired.
+
+Intervals are percentiles of a bootstrap over UTC days, which keeps what happened on one day together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from forcedflow.kernels import measures
+from forcedflow.trading.account import Account
+from forcedflow.trading.orders import SIZE_RULES, Asked, Policy
+from forcedflow.trading.strategy import ask
+
+if TYPE_CHECKING:
+    from forcedflow.market.tape import Tape
+    from forcedflow.settings import AccountSettings
+    from forcedflow.tables import Events
+    from forcedflow.trading.strategy import Strategy
+
+__all__ = ["contrasts", "day_bootstrap"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+DRAWS: Final = 20  # deals of distances, and blind entries for each of the strategy's own
+RESAMPLES: Final = 2000
+MIN_TRADES: Final = 10
+DAY: Final = 86_400_000_000_000
+HOUR: Final = 3_600_000_000_000
+ATR_BAND: Final = 1.25
+_ALONE: Final = Policy(conflict="add", max_open=2**31)
+
+
+def contrasts(tape: Tape, strategy: Strategy, settings: AccountSettings, seed: int = 0) -> dict[str, Any]:
+    """Return the placement and the selection contrast of a plan strategy.
+
+    Returns
+    -------
+    dict
+        Keys ``placement`` and ``selection``: each None where fewer than ten orders filled, else a dict with ``n``
+        (orders of the strategy that filled), ``mean`` (ATR per order; positive: the map helped), ``low`` and ``high``
+        (95%), ``mde`` (the effect that 80% of such samples would tell from zero), ``unit`` and ``note``.
+    """
+    nothing: dict[str, Any] = {"placement": None, "selection": None}
+    if not strategy.is_plan():
+        return nothing
+    rows = np.flatnonzero(np.isin(tape.events.kind, strategy.listens))
+    if not len(rows):
+        return nothing
+    asked = ask(strategy, tape.events[rows])
+    wanted = np.flatnonzero(asked.side)
+    if len(wanted) < MIN_TRADES:
+        return nothing
+    ledger = _Ledger(tape, tape.events[rows[wanted]], _rows(asked, wanted), settings)
+    rng = np.random.default_rng(seed)
+    return {"placement": _placement(ledger, rows[wanted], rng), "selection": _selection(ledger, rng)}
+
+
+def day_bootstrap(
+    one: FloatArray, one_days: IntArray, other: FloatArray, other_days: IntArray, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Return low, high (95%) and standard error of mean(one) - mean(other), resampling days with replacement."""
+    days = np.union1d(one_days, other_days)
+    sums = np.zeros((len(days), 4))
+    for column, (values, at) in enumerate(((one, one_days), (other, other_days))):
+        place = np.searchsorted(days, at)
+        sums[:, 2 * column] = np.bincount(place, values, len(days))
+        sums[:, 2 * column + 1] = np.bincount(place, minlength=len(days))
+    drawn = rng.multinomial(len(days), np.full(len(days), 1 / len(days)), RESAMPLES) @ sums
+    drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
+    differences = drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3]
+    low, high = np.percentile(differences, [2.5, 97.5])
+    return float(low), float(high), float(differences.std())
+
+
+class _Ledger:
+    """A strategy's orders, each traded alone."""
+
+    def __init__(self, tape: Tape, events: Events, asked: Asked, settings: AccountSettings) -> None:
+        self.tape, self.events = tape, events
+        units = np.full(len(asked.side), SIZE_RULES.index("units"))
+        self.asked = replace(asked, size=np.ones(len(units)), size_rule=units)
+        self.reference = np.where(np.isnan(asked.price), events.close, asked.price)
+        # Distances from the order's own reference price, log price in ATR; NaN where there is no stop or target.
+        self.stop = self._distance(asked.stop, self.reference, events.atr)
+        self.target = self._distance(asked.target, self.reference, events.atr)
+        self.entry = self._distance(self.reference, events.close, events.atr)
+        self._settings = settings.model_copy(update={"cash": 1e15, "max_leverage": 1e15})
+
+    @staticmethod
+    def _distance(price: FloatArray, reference: FloatArray, atr: FloatArray) -> FloatArray:
+        distance: FloatArray = np.log(price / reference) / atr
+        return distance
+
+    def trade(self, events: Events, at: IntArray, asked: Asked, reference: FloatArray, atr: FloatArray) -> FloatArray:
+        """Return each order's net profit in ATR, NaN where it did not fill; ``at`` are the events they answer."""
+        account = Account(self.tape.bars, self._settings, _ALONE)
+        account.observe(events)
+        account.place(asked, at)
+        account.advance(len(self.tape.bars) - 1)
+        trades = account.result().trades
+        outcome = np.full(len(at), np.nan)
+        order = trades["order_id"]
+        outcome[order] = trades["net"] / (reference[order] * atr[order])
+        return outcome
+
+
+def _placement(ledger: _Ledger, at: IntArray, rng: np.random.Generator) -> dict[str, Any] | None:
+    events, asked = ledger.events, ledger.asked
+    everything = ledger.tape.events
+    own = ledger.trade(everything, at, asked, ledger.reference, events.atr)
+    filled = np.isfinite(own)
+    if filled.sum() < MIN_TRADES:
+        return None
+    dealt = np.zeros(len(own))
+    for _ in range(DRAWS):
+        hand = rng.permutation(len(own))
+        # Distances keep their side: a stop on the losing one. A long's are mirrored for a short.
+        flip = asked.side * asked.side[hand]
+        moved = replace(
+            asked,
+            stop=ledger.reference * np.exp(flip * ledger.stop[hand] * events.atr),
+            target=ledger.reference * np.exp(flip * ledger.target[hand] * events.atr),
+        )
+        dealt += ledger.trade(everything, at, moved, ledger.reference, events.atr) / DRAWS
+    days = events.ts[filled] // DAY
+    gain = own[filled] - dealt[filled]
+    return _told(gain, days, np.zeros_like(gain), days, rng, "same entries, stops and targets dealt at random; paired")
+
+
+def _selection(ledger: _Ledger, rng: np.random.Generator) -> dict[str, Any] | None:
+    events, bars = ledger.events, ledger.tape.bars
+    free = replace(ledger.asked, cancel_on=np.zeros_like(ledger.asked.side), exit_on=np.zeros_like(ledger.asked.side))
+    own = ledger.trade(events, np.arange(len(events)), free, ledger.reference, events.atr)
+    filled = np.isfinite(own)
+    chosen = _matches(ledger, rng)
+    if filled.sum() < MIN_TRADES or not len(chosen[0]):
+        return None
+    like, bar = chosen
+    order = np.argsort(bar, kind="stable")
+    like, bar = like[order], bar[order]
+    close, atr = bars.close[bar], ledger.tape.market_bars["atr"][bar]
+    blind = replace(events[like], bar=bar, ts=bars.close_ts[bar], close=close, atr=atr)
+    asked = _rows(free, like)
+    reference = close * np.exp(ledger.entry[like] * atr)
+    asked = replace(
+        asked,
+        price=np.where(np.isnan(asked.price), np.nan, reference),
+        stop=reference * np.exp(ledger.stop[like] * atr),
+        target=reference * np.exp(ledger.target[like] * atr),
+    )
+    other = ledger.trade(blind, np.arange(len(bar)), asked, reference, atr)
+    met = np.isfinite(other)
+    if not met.any():
+        return None
+    return _told(
+        own[filled],
+        events.ts[filled] // DAY,
+        other[met],
+        blind.ts[met] // DAY,
+        rng,
+        "against entries at other bars of the same hour and volatility; unpaired",
+    )
+
+
+def _matches(ledger: _Ledger, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """Return pairs (order, bar): blind bars that match an order's hour of the day and ATR."""
+    bars, atr = ledger.tape.bars, ledger.tape.market_bars["atr"]
+    hour = bars.close_ts % DAY // HOUR
+    first = int(ledger.events.bar[0])  # the map had nothing to say before
+    like: list[IntArray] = []
+    found: list[IntArray] = []
+    for row in range(len(ledger.events)):
+        bar = int(ledger.events.bar[row])
+        fits = (hour == hour[bar]) & (atr <= atr[bar] * ATR_BAND) & (atr >= atr[bar] / ATR_BAND)
+        fits[:first] = fits[bar] = False
+        candidates = np.flatnonzero(fits)
+        if len(candidates):
+            drawn = rng.choice(candidates, DRAWS)
+            found.append(drawn)
+            like.append(np.full(DRAWS, row))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    return np.concatenate(like), np.concatenate(found)
+
+
+def _told(
+    one: FloatArray, one_days: IntArray, other: FloatArray, other_days: IntArray, rng: np.random.Generator, note: str
+) -> dict[str, Any]:
+    low, high, error = day_bootstrap(one, one_days, other, other_days, rng)
+    return {
+        "n": len(one),
+        "mean": float(measures.mean(one) - measures.mean(other)),
+        "low": low,
+        "high": high,
+        "mde": 2.8 * error,  # 1.96 + 0.84: two-sided 5%, power 80%
+        "unit": "ATR",
+        "note": note,
+    }
+
+
+def _rows(asked: Asked, rows: IntArray) -> Asked:
+    return Asked(**{name: getattr(asked, name)[rows] for name in Asked.__dataclass_fields__})

@@ -1,0 +1,247 @@
+"""Strategies: the base class of both forms, and how they are found."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from forcedflow.data.catalog import shipped_folder
+from forcedflow.errors import StrategyError
+from forcedflow.tables import EventKind, Events
+from forcedflow.trading.orders import Asked, Plan, Policy, at_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forcedflow.trading.account import Account
+
+__all__ = ["Strategy", "ask", "check_elementwise", "find_strategy", "handle", "source_hash", "strategy_names"]
+
+_MODULE: Final = "_forcedflow_strategy"
+"""The name under which a strategy file is registered: one for all, so that none can shadow a real module."""
+
+
+class Strategy(Policy):
+    """Base class of strategies: parameters are annotated fields, each with bounds and a description.
+
+    A strategy has exactly one form.
+
+    Plan form: set ``listens`` and override :meth:`plan`. Handler form: write any of ``on_zone_near``,
+    ``on_zone_entry``, ``on_zone_swept``, ``on_zone_exit``, ``on_forced_flow``, each taking
+    ``(self, event, market, account)``; what they remember goes into private attributes
+    (``_seen: set[int] = PrivateAttr(default_factory=set)``).
+
+    Raises
+    ------
+    StrategyError
+        On construction, for a class that has no form, or both, or a handler of no event.
+    """
+
+    listens: ClassVar[tuple[EventKind, ...]] = ()
+    """Kinds of event that :meth:`plan` is asked about. Handlers listen to what they are named after."""
+    source: ClassVar[str | None] = None
+    """Text of the file that the class was loaded from."""
+
+    def plan(self, events: Events) -> Plan:
+        """Return what to order at the close of each event's bar, by elementwise numpy: no row looks at another."""
+        raise NotImplementedError
+
+    @classmethod
+    def hears(cls) -> tuple[EventKind, ...]:
+        """Return the kinds of event that the strategy is called at."""
+        return tuple(_handlers(cls)) or cls.listens
+
+    @classmethod
+    def is_plan(cls) -> bool:
+        """Tell the plan form from the handler form."""
+        return cls.plan is not Strategy.plan
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Self:
+        _handlers(type(self))
+        return self
+
+
+def ask(strategy: Strategy, events: Events) -> Asked:
+    """Ask a plan strategy about events that it listens to.
+
+    Returns
+    -------
+    Asked
+        One row an event, checked.
+
+    Raises
+    ------
+    StrategyError
+        Where the strategy raises or its plan cannot be traded, naming strategy, event, bar and time.
+    """
+    name = type(strategy).__name__
+    try:
+        plan = strategy.plan(events)
+    except Exception as error:
+        raise _raised(name, _blamed(strategy, events), error) from error
+    if not isinstance(plan, Plan):
+        raise StrategyError(f"strategy {name}: plan() must return a Plan, returned {type(plan).__name__}")
+    return Asked.of(plan, events, name)
+
+
+def handle(strategy: Strategy, events: Events, market: object, account: Account) -> None:
+    """Call the strategy's handler of the one event in ``events``.
+
+    Raises
+    ------
+    StrategyError
+        Where the handler raises, naming strategy, event, bar and time.
+    """
+    event = events.row(0)
+    try:
+        _handlers(type(strategy))[event.kind](strategy, event, market, account)
+    except StrategyError:
+        raise  # an order that cannot be traded: it says so itself
+    except Exception as error:
+        raise _raised(type(strategy).__name__, at_event(events, 0), error) from error
+
+
+def check_elementwise(strategy: Strategy, events: Events, asked: Asked, seed: int) -> None:
+    """Ask again about random rows and prefixes, and compare with the plan for all of ``events``.
+
+    Parameters
+    ----------
+    events, asked
+        The events and what :func:`ask` returned for them.
+    seed
+        Of the choice of rows.
+
+    Raises
+    ------
+    StrategyError
+        Naming the strategy, the first row and the column that differ: the plan of a row then depends on other rows.
+    """
+    if len(events) < 2:
+        return
+    rng = np.random.default_rng(seed)
+    rows = [np.array([row]) for row in rng.integers(len(events), size=6)]
+    prefixes = [np.arange(length) for length in rng.integers(1, len(events), size=3)]
+    for picked in rows + prefixes:
+        again = ask(strategy, events[picked])
+        for field in fields(Asked):
+            batch, alone = getattr(asked, field.name)[picked], getattr(again, field.name)
+            differ = ~((batch == alone) | ((batch != batch) & (alone != alone)))  # noqa: PLR0124  (NaN equals NaN here)
+            if differ.any():
+                at = int(picked[np.flatnonzero(differ)[0]])
+                raise StrategyError(
+                    f"strategy {type(strategy).__name__}, {at_event(events, at)}: plan row {at}, column {field.name!r} "
+                    "changes with the other rows it is asked about; write plan() with elementwise numpy"
+                )
+
+
+def find_strategy(ref: str | Path) -> type[Strategy]:
+    """Load the strategy of a file.
+
+    Parameters
+    ----------
+    ref
+        Path of a Python file; or a name, looked for as ``strategies/NAME.py`` in the current folder, then among the
+        shipped ones.
+
+    Raises
+    ------
+    StrategyError
+        Saying where it looked; or why the file cannot be used.
+    """
+    places = [Path(ref), *(folder / f"{ref}.py" for folder in _folders())]
+    for place in places:
+        if place.suffix == ".py" and place.is_file():
+            return _load(place)
+    looked = ", ".join(str(place) for place in places)
+    raise StrategyError(f"no strategy {str(ref)!r}; looked at {looked}. Known: {', '.join(strategy_names())}")
+
+
+def strategy_names() -> list[str]:
+    """Return the names of the strategies in the current folder's ``strategies`` and of the shipped ones."""
+    files = (path for folder in _folders() for path in folder.glob("*.py"))
+    return sorted({path.stem for path in files if not path.stem.startswith("_")})
+
+
+def source_hash(strategy: type[Strategy]) -> str:
+    """Return the SHA-256 of the file that a strategy was loaded from, as it was then.
+
+    Of a class that was imported or written in a notebook, it is that of the class's text.
+
+    Raises
+    ------
+    StrategyError
+        For a class whose text is nowhere, such as one typed into an interpreter.
+    """
+    try:
+        text = strategy.source or inspect.getsource(strategy)
+    except (OSError, TypeError) as error:
+        raise StrategyError(f"strategy {strategy.__name__} has no source text; put it into a file") from error
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def _handlers(cls: type[Strategy]) -> dict[EventKind, Callable[..., None]]:
+    """Return the handler of each kind of event, none for the plan form; refuse a class without exactly one form."""
+    known = {f"on_{kind.name.lower()}": kind for kind in EventKind}
+    named = [name for name in dir(cls) if name.startswith("on_") and callable(getattr(cls, name))]
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        raise StrategyError(f"strategy {cls.__name__}: no event calls {unknown[0]}; handlers are {', '.join(known)}")
+    plans = cls.is_plan()
+    if plans == bool(named):
+        which = "both plan and handlers" if plans else "neither plan nor a handler"
+        raise StrategyError(f"strategy {cls.__name__} has {which}; write plan(), or any of {', '.join(known)}")
+    if plans and not cls.listens:
+        raise StrategyError(f"strategy {cls.__name__} listens to no event; set listens = (EventKind.ZONE_NEAR,)")
+    return {known[name]: getattr(cls, name) for name in named}
+
+
+def _folders() -> list[Path]:
+    return [Path("strategies"), shipped_folder("strategies")]
+
+
+def _load(path: Path) -> type[Strategy]:
+    module = ModuleType(_MODULE)
+    module.__file__ = str(path)
+    sys.modules[_MODULE] = module  # pydantic reads annotations through it
+    try:
+        source = path.read_text(encoding="utf-8")
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except Exception as error:
+        raise StrategyError(f"cannot load {path}: {type(error).__name__}: {error}") from error
+    found = [
+        value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Strategy)
+        if value.__module__ == _MODULE and not name.startswith("_")
+    ]
+    if len(found) != 1:
+        names = ", ".join(cls.__name__ for cls in found) or "none"
+        raise StrategyError(f"{path} must define exactly one Strategy, defines {names}")
+    found[0].source = source
+    _handlers(found[0])
+    return found[0]
+
+
+def _blamed(strategy: Strategy, events: Events) -> str:
+    """Name the first event that the strategy cannot be asked about alone, else all it was asked about."""
+    for row in range(len(events)):
+        try:
+            strategy.plan(events[row : row + 1])
+        except Exception:  # whatever a user's code raises: it is told by the caller
+            return at_event(events, row)
+    return f"asked about {len(events)} events at once"
+
+
+def _raised(name: str, where: str, error: Exception) -> StrategyError:
+    return StrategyError(f"strategy {name}, {where}: {type(error).__name__}: {error}")

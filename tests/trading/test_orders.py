@@ -1,0 +1,83 @@
+"""Plans: what a strategy may ask for, and how a wrong one is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forcedflow.errors import StrategyError
+from forcedflow.tables import EventKind
+from forcedflow.trading.orders import Asked, Plan
+from trading.market import make_bars, make_events
+
+BARS = make_bars([(100, 101, 99, 100)] * 5)
+EVENTS = make_events(BARS, [(1, EventKind.ZONE_NEAR, 1, 3), (4, EventKind.ZONE_ENTRY, -1, 5)])
+
+
+def test_scalars_and_arrays_broadcast() -> None:
+    plan = Plan(
+        np.array([1, -1]),
+        size=0.01,
+        entry=["limit", "market"],
+        price=[99.0, np.nan],
+        stop=[98.0, 102.0],
+        group=EVENTS.group,
+        exit_on={EventKind.ZONE_SWEPT, EventKind.ZONE_EXIT},
+        cancel_on=np.array([1 << EventKind.FORCED_FLOW, 0]),
+    )
+    asked = Asked.of(plan, EVENTS, "mine")
+    assert asked.kind.tolist() == [1, 0]
+    assert asked.size.tolist() == [0.01, 0.01]
+    assert asked.size_rule.tolist() == [3, 3]
+    assert asked.expiry.tolist() == [1, 1]
+    assert asked.group.tolist() == [3, 5]
+    assert asked.exit_on.tolist() == [0b1100, 0b1100]
+    assert asked.cancel_on.tolist() == [0b10000, 0]
+
+
+GOOD: dict[str, Any] = {"side": [0, 1], "size": 1.0, "size_rule": "units"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"side": 2}, r"side must be \+1, -1 or 0, was 2"),
+        ({"side": 0.5}, "'side' must hold whole numbers"),
+        ({"side": [1, 1, 1]}, r"'side' has shape \(3,\); give a scalar or one value for each of the 2 events"),
+        ({"entry": "limt"}, "'entry' must be one of market, limit, stop, was 'limt'"),
+        ({"entry": "limit"}, "price must be a positive number, was nan"),
+        ({"entry": "stop", "price": np.inf}, "price must be a positive number, was inf"),
+        ({"price": 99.0}, "price must be NaN for a market order, was 99"),
+        ({"size": np.nan}, "size must be a positive number, was nan"),
+        ({"size": 0.0}, "size must be a positive number, was 0"),
+        ({"size": "much"}, "'size' must hold numbers"),
+        ({"size_rule": "risk"}, "stop is needed to size by risk, was nan"),
+        ({"size_rule": "all-in"}, "'size_rule' must be one of units, notional, equity, risk, was 'all-in'"),
+        ({"stop": 100.0}, r"stop must lie on the losing side of the entry, was 100 \(buy market at 100\)"),
+        ({"side": -1, "stop": 99.0}, r"stop must lie on the losing side of the entry, was 99 \(sell market at 100\)"),
+        ({"stop": -1.0}, "stop must be a positive number, or NaN for none, was -1"),
+        ({"target": 99.0}, "target must lie on the winning side of the entry, was 99"),
+        ({"entry": "limit", "price": 98.0, "stop": 99.0}, r"losing side of the entry, was 99 \(buy limit at 98\)"),
+        ({"expiry": 0}, "expiry must be at least 1, was 0"),
+        ({"hold": -1}, "hold must not be negative, was -1"),
+        ({"hold": np.nan}, "'hold' must hold whole numbers"),
+    ],
+)
+def test_a_wrong_plan_names_strategy_event_bar_and_time(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(StrategyError, match=message) as told:
+        Asked.of(Plan(**GOOD | wrong), EVENTS, "mine")
+    assert str(told.value).startswith("strategy mine")
+    if "plan row" in str(told.value) and wrong.get("side") is None:
+        assert "ZoneEntry in bar 4 (1970-01-01T00:05:00Z), plan row 1" in str(told.value)
+
+
+def test_rows_that_ask_for_nothing_may_hold_anything() -> None:
+    asked = Asked.of(Plan(0, size=np.nan, entry="limit", stop=-1.0, expiry=-3), EVENTS, "mine")
+    assert asked.side.tolist() == [0, 0]
+
+
+def test_an_event_kind_of_a_strange_number_is_no_kind() -> None:
+    with pytest.raises(ValueError, match="77"):
+        Asked.of(Plan(1, size=1.0, size_rule="units", exit_on=[77]), EVENTS, "mine")  # type: ignore[list-item]
