@@ -232,7 +232,7 @@ FILLS: Final = {
     "side": "int64",
     "qty": "float64",
     "price": "float64",  # what was paid, spread and impact included
-    "reason": "str",  # entry, stop, target, hold, exit_on, reverse, replace
+    "reason": "str",  # entry, stop, target, hold, exit_on, close, reverse, replace
     "liquidity": "str",  # maker, taker
     "fee": "float64",
     "spread_cost": "float64",  # part of price * qty that the half-spread took
@@ -253,7 +253,7 @@ TRADES: Final = {
     "exit_bar": "int64",  # the last bar where it is still open
     "exit_ts": "int64",
     "exit_price": "float64",  # the last close where it is still open
-    "exit_reason": "str",  # stop, target, hold, exit_on, reverse, replace; open
+    "exit_reason": "str",  # stop, target, hold, exit_on, close, reverse, replace; open
     "gross": "float64",  # quote currency, before fees and spread
     "costs": "float64",
     "net": "float64",

@@ -342,3 +342,38 @@ def test_an_order_answers_its_event_and_hears_the_rest_of_its_bar() -> None:
                 account.submit(1, size=1, size_rule="units", group=7, cancel_on=[EventKind.ZONE_SWEPT])
         account.advance(3)
         assert account.result().orders["status"].tolist() == [status]
+
+
+def test_a_signal_before_the_entry_does_not_end_the_position() -> None:
+    """A whole tape at once: what was said while the order worked is not heard late by the lot."""
+    bars = make_bars([(100, 100, 100, 100)] * 4 + [(100, 100, 97, 100)] + [(100, 100, 100, 100)] * 3)
+    rows = [(0, EventKind.ZONE_NEAR, -1, 7), (2, EventKind.ZONE_EXIT, -1, 7), (6, EventKind.ZONE_EXIT, -1, 8)]
+    events = make_events(bars, rows)
+    account = Account(bars, FREE, Policy())
+    account.observe(events[:1])
+    account.submit(
+        1, size=1, size_rule="units", entry="limit", price=98, expiry=9, group=7, exit_on=[EventKind.ZONE_EXIT]
+    )
+    account.observe(events[1:])
+    account.advance(7)
+    trades = account.result().trades
+    assert trades["entry_bar"].tolist() == [4]
+    assert trades["exit_reason"].tolist() == ["open"]
+
+
+@pytest.mark.parametrize(("leaves", "status"), [(True, "filled"), (False, "refused")])
+def test_a_position_that_leaves_makes_room_under_the_leverage_cap(leaves: bool, status: str) -> None:
+    bars = make_bars([(100, 100, 100, 100)] * 4)
+    account = Account(
+        bars, FREE.model_copy(update={"cash": 1000.0, "max_leverage": 1}), Policy(conflict="add", max_open=2)
+    )
+    for bar in (0, 1):
+        account.observe(make_events(bars, [(bar, EventKind.FORCED_FLOW, 1, 0)]))
+        if bar == 1 and leaves:
+            account.close()
+        account.submit(1, size=99, size_rule="units")
+    account.advance(3)
+    orders = account.result().orders
+    assert orders["qty"].tolist() == [10, 10 if leaves else 0]
+    assert orders["status"].tolist() == ["filled", status]
+    assert orders["reason"][1] == ("entry" if leaves else "leverage")

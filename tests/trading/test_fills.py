@@ -240,6 +240,11 @@ def test_excursions(side: int, rows: list[Row], order: dict[str, Any], mae: floa
     assert trades["mfe_r"].tolist() == pytest.approx([mfe])
 
 
+def test_the_adverse_excursion_ends_at_the_stop_that_did_not_fill() -> None:
+    kind = FREE.model_copy(update={"intrabar": "target_first"})
+    assert trade_one(1, [UP, (100, 106, 90, 100)], BRACKET, kind).trades["mae_r"].tolist() == [-1]
+
+
 def test_a_position_open_at_the_end_is_marked_not_closed() -> None:
     trading = trade_one(1, [UP, (101, 103, 101, 102)], BRACKET)
     assert trading.trades["exit_reason"].tolist() == ["open"]

@@ -266,8 +266,8 @@ def _widen(venue: Record, layer: int, lowest: int, highest: int, mass: float) ->
 
 
 @lean_kernel
-def _crossed(position: float, dead: int, side: int) -> bool:
-    return position >= dead if side == LONG else position <= dead
+def _crossed(position: float, reached: float, side: int) -> bool:
+    return position >= reached if side == LONG else position <= reached
 
 
 @lean_kernel
@@ -323,7 +323,7 @@ def add(
     home = entry - origin
     dead = math.ceil(reached - origin) if side == LONG else math.floor(reached - origin)
     alive = 0  # offsets are sorted, so the crossed ones come first
-    while alive < tiers and _crossed(home + venue.offsets[side, alive], dead, side):
+    while alive < tiers and _crossed(home + venue.offsets[side, alive], reached - origin, side):
         alive += 1
     weight = venue.weights[side, alive]
     if venue.stops > 0:
@@ -366,7 +366,7 @@ def _add_with_stops(
     for s in range(venue.stops):  # holders whose stop is already crossed are gone, like those whose liquidation is
         position = stop_position(venue, s, side, entry, atr, level, head.width)
         beyond = _first_beyond(venue, side, alive, position - entry)
-        if beyond < tiers and _crossed(position, dead_stop, side):
+        if beyond < tiers and _crossed(position, reached, side):
             kept -= venue.stop_share[s] * venue.weights[side, beyond]
     if kept <= 1e-12:
         venue.unlocated[side] += mass
@@ -376,7 +376,7 @@ def _add_with_stops(
     for s in range(venue.stops):
         position = stop_position(venue, s, side, entry, atr, level, head.width)
         beyond = _first_beyond(venue, side, alive, position - entry)
-        if beyond < tiers and not _crossed(position, dead_stop, side):
+        if beyond < tiers and not _crossed(position, reached, side):
             part = venue.stop_share[s] * venue.weights[side, beyond]
             lower = put(stored, v, side + 2, head.first, position, dead_stop, unit * part)
             _widen(venue, side + 2, lower, lower + 1, unit * part)
@@ -410,6 +410,40 @@ def take_changes(venue: Record, changes: Records, bar: int) -> None:
 
 
 @lean_kernel
+def _settle_side(
+    head: Record,
+    venue: Record,
+    stored: FloatArray,
+    flows: FloatArray,
+    v: int,
+    side: int,
+    bar: int,
+    stamp: Record,
+) -> float:
+    """Make located + unlocated + pending of a side what a stamp says, as far as fading can; return what was opened."""
+    ring = flows.shape[2] - 1
+    after = 0.0  # swept and faded after the stamp: still pending
+    for j in range(stamp.bar + 1, bar + 1):
+        after += flows[v, side, j & ring]
+    before = held(venue, side) + venue.unlocated[side]
+    opened = stamp.value - after - before
+    if opened < 0.0 and -opened < before:
+        _keep(head, venue, stored, v, side, 1.0 + opened / before)
+        if -opened > 0.5 * before:
+            resum(head, venue, stored, v, side)
+    elif opened < 0.0:  # more was swept and faded since the stamp than the stamp says there was
+        _keep(head, venue, stored, v, side, 0.0)
+        venue.overdrawn[side] += after - stamp.value
+        share = stamp.value / after if after > 0.0 else 0.0
+        after = 0.0
+        for j in range(stamp.bar + 1, bar + 1):
+            flows[v, side, j & ring] *= share
+            after += flows[v, side, j & ring]
+    venue.pending[side] = after
+    return max(opened, 0.0)  # type: ignore[no-any-return]
+
+
+@lean_kernel
 def settle(
     head: Record,
     venue: Record,
@@ -431,28 +465,11 @@ def settle(
     if venue.settled < 0:
         venue.unlocated[LONG] = venue.unlocated[SHORT] = stamp.value
     else:
-        ring = flows.shape[2] - 1
-        for side in (LONG, SHORT):
-            after = 0.0  # swept and faded after the stamp: still pending
-            for j in range(stamp.bar + 1, bar + 1):
-                after += flows[v, side, j & ring]
-            before = held(venue, side) + venue.unlocated[side]
-            opened = stamp.value - after - before
-            if opened < 0.0 and -opened < before:
-                _keep(head, venue, stored, v, side, 1.0 + opened / before)
-                if -opened > 0.5 * before:
-                    resum(head, venue, stored, v, side)
-            elif opened < 0.0:  # more was swept and faded since the stamp than the stamp says there was
-                _keep(head, venue, stored, v, side, 0.0)
-                venue.overdrawn[side] += after - stamp.value
-                share = stamp.value / after if after > 0.0 else 0.0
-                after = 0.0
-                for j in range(stamp.bar + 1, bar + 1):
-                    flows[v, side, j & ring] *= share
-                    after += flows[v, side, j & ring]
-            venue.pending[side] = after
-            venue.opened[side] = max(opened, 0.0)
-        _spread(head, venue, stored, path, v, venue.settled + 1, stamp.bar, bar, atr)
+        longs = _settle_side(head, venue, stored, flows, v, LONG, bar, stamp)
+        shorts = _settle_side(head, venue, stored, flows, v, SHORT, bar, stamp)
+        venue.opened[LONG] += longs
+        venue.opened[SHORT] += shorts
+        _spread(head, venue, stored, path, v, venue.settled + 1, stamp.bar, bar, longs, shorts, atr)
     venue.oi = stamp.value
     venue.settled = stamp.bar
 
@@ -467,6 +484,8 @@ def _spread(
     begin: int,
     through: int,
     bar: int,
+    longs: float,
+    shorts: float,
     atr: float,
 ) -> None:
     """Spread what was opened over the bars of its interval by volume, and within each bar evenly over its range."""
@@ -490,7 +509,7 @@ def _spread(
         for p in range(points):
             entry = bottom + span * (p + 0.5) / points
             for side in (LONG, SHORT):
-                mass = venue.opened[side] * weight
+                mass = (longs if side == LONG else shorts) * weight
                 if points > 1:
                     mass /= points
                 if mass > 0.0:

@@ -152,11 +152,10 @@ def _cross(
         entering = zone.status != INSIDE
         if entering:
             start = zone.clear + away
-            if (touched - start) * away < 0:
+            if (touched - start) * away < 0 or head.coverage[side] < limits.min_coverage:
                 return count
             found, near, far, peak, before = find_zone(head, venues, stored, limits, side, start, touched, last)
             if not found:
-                zone.clear = touched
                 return count
             _track(zone, averages, near, far, peak, bar)
             zone.status = INSIDE
@@ -213,16 +212,15 @@ def _watch(
         if (k - zone.near) * (k - zone.far) <= 0 and (last_start - k) * away >= 0:
             zone.clear = k - away  # it is still there; its edges are looked up again when price reaches it
             return count
-    found, near, far, peak, mass = False, 0, 0, 0, 0.0
+    found, near, far, peak, mass = False, start, 0, 0, 0.0
     if head.coverage[side] >= limits.min_coverage:
         last = start + away * limits.reach
         found, near, far, peak, mass = find_zone(head, venues, stored, limits, side, start, last_start, last)
+    zone.clear = near - away
     if not found:
-        zone.clear = last_start
         if zone.status != NONE:
             zone.status = AWAY
         return count
-    zone.clear = near - away
     if _track(zone, averages, near, far, peak, bar) or zone.status == AWAY:
         zone.status = NEAR
         zone.swept = 0.0
@@ -385,9 +383,8 @@ def advance(
         position_before, oi_before = head.position, head.oi
         coverage_before = (head.coverage[LONG], head.coverage[SHORT])
         for side in (LONG, SHORT):
-            if coverage_before[side] >= limits.min_coverage or zones[side].status == INSIDE:
-                touched = math.ceil(mark_bottom) if side == LONG else math.floor(mark_top)
-                count = _cross(head, venues, stored, zones[side], averages, limits, rows, count, bar, side, touched)
+            touched = math.ceil(mark_bottom) if side == LONG else math.floor(mark_top)
+            count = _cross(head, venues, stored, zones[side], averages, limits, rows, count, bar, side, touched)
 
         # 2. The map through the close of the bar.
         step(

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, IntArray, kernel
+from forcedflow.kernels import FloatArray, IntArray, kernel, lean_kernel
 
 __all__ = [
     "annual_growth",
@@ -84,7 +84,7 @@ def simple_returns(values: FloatArray) -> FloatArray:
     return returns
 
 
-@kernel
+@lean_kernel
 def mean(x: FloatArray) -> float:
     """Arithmetic mean; NaN of nothing."""
     if len(x) == 0:
@@ -95,7 +95,7 @@ def mean(x: FloatArray) -> float:
     return total / len(x)
 
 
-@kernel
+@lean_kernel
 def median(ordered: FloatArray) -> float:
     """Middle of ascending values, or the mean of the two middle ones; NaN of nothing."""
     n = len(ordered)
@@ -104,7 +104,7 @@ def median(ordered: FloatArray) -> float:
     return float(0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))
 
 
-@kernel
+@lean_kernel
 def _central_moment(x: FloatArray, order: int) -> float:
     """Return the mean of ``(x - mean) ** order``."""
     centre = mean(x)
@@ -114,7 +114,7 @@ def _central_moment(x: FloatArray, order: int) -> float:
     return total / len(x)
 
 
-@kernel
+@lean_kernel
 def _deviation(x: FloatArray) -> float:
     """Sample standard deviation (n - 1); NaN where it is undefined or only rounding."""
     n = len(x)
@@ -127,7 +127,7 @@ def _deviation(x: FloatArray) -> float:
     return deviation if deviation > 1e-12 * largest else math.nan
 
 
-@kernel
+@lean_kernel
 def annual_growth(values: FloatArray, per_year: float) -> float:
     """CAGR: ``(end / start) ** (per_year / days) - 1``; -1 once everything is lost."""
     days = len(values) - 1
@@ -139,7 +139,7 @@ def annual_growth(values: FloatArray, per_year: float) -> float:
     return math.expm1(exponent) if exponent < 700.0 else math.nan  # beyond what a float holds
 
 
-@kernel
+@lean_kernel
 def annual_volatility(returns: FloatArray, per_year: float) -> float:
     """Sample standard deviation of returns, times the root of ``per_year``."""
     if len(returns) < 2:
@@ -147,13 +147,13 @@ def annual_volatility(returns: FloatArray, per_year: float) -> float:
     return math.sqrt(_central_moment(returns, 2) * len(returns) / (len(returns) - 1) * per_year)
 
 
-@kernel
+@lean_kernel
 def annual_sharpe(returns: FloatArray, per_year: float) -> float:
     """Mean over standard deviation of returns, annualised, no risk-free rate (Sharpe 1994)."""
     return mean(returns) / _deviation(returns) * math.sqrt(per_year)
 
 
-@kernel
+@lean_kernel
 def annual_sharpe_error(returns: FloatArray, per_year: float) -> float:
     """Return the standard error of the Sharpe ratio for independent, non-normal returns.
 
@@ -171,7 +171,7 @@ def annual_sharpe_error(returns: FloatArray, per_year: float) -> float:
     return math.sqrt(max(1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2, 0.0) / (n - 1) * per_year)
 
 
-@kernel
+@lean_kernel
 def annual_sortino(returns: FloatArray, per_year: float) -> float:
     """Mean return over the root mean square of losses, all days counted, target 0 (Sortino and Price 1994)."""
     total = 0.0
@@ -182,7 +182,7 @@ def annual_sortino(returns: FloatArray, per_year: float) -> float:
     return mean(returns) / math.sqrt(total / len(returns)) * math.sqrt(per_year)
 
 
-@kernel
+@lean_kernel
 def max_drawdown(values: FloatArray) -> float:
     """Largest loss from a high so far, as a share of that high; 0 where there was none."""
     high = -math.inf
@@ -193,7 +193,7 @@ def max_drawdown(values: FloatArray) -> float:
     return worst
 
 
-@kernel
+@lean_kernel
 def longest_under_water(ts: IntArray, values: FloatArray) -> int:
     """Longest time from a high until it is reached again, or until the end, ns.
 
@@ -212,7 +212,7 @@ def longest_under_water(ts: IntArray, values: FloatArray) -> int:
     return longest
 
 
-@kernel
+@lean_kernel
 def conditional_value_at_risk(ordered: FloatArray, level: float) -> float:
     """Mean loss of the worst ``1 - level`` of ascending returns, the boundary return counted by its fraction.
 
@@ -230,7 +230,7 @@ def conditional_value_at_risk(ordered: FloatArray, level: float) -> float:
     return -total / tail
 
 
-@kernel
+@lean_kernel
 def hit_rate(net: FloatArray) -> float:
     """Share of trades with a profit after costs."""
     wins = 0
@@ -239,7 +239,7 @@ def hit_rate(net: FloatArray) -> float:
     return wins / len(net) if len(net) else math.nan
 
 
-@kernel
+@lean_kernel
 def payoff(net: FloatArray) -> float:
     """Mean profit of winning trades over mean loss of losing trades; NaN unless there are both."""
     won, lost, wins, losses = 0.0, 0.0, 0, 0
@@ -253,7 +253,7 @@ def payoff(net: FloatArray) -> float:
     return (won / wins) / (lost / losses) if wins and losses else math.nan
 
 
-@kernel
+@lean_kernel
 def profit_factor(net: FloatArray) -> float:
     """Sum of profits over sum of losses; NaN where nothing was lost."""
     won, lost = 0.0, 0.0

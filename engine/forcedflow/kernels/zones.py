@@ -136,12 +136,13 @@ def find_zone(
     Returns
     -------
     found, near, far, peak, mass
-        Edges and peak as bins, mass in base units.
+        Edges and peak as bins, mass in base units. Where none is found, ``near`` is the first bin dense enough to begin
+        one: a later look from there sees the same runs as a look from ``start``.
     """
     away = -1 if side == LONG else 1
     per_bin = head.oi * head.width / 0.01
     on, off, least = limits.on * per_bin, limits.off * per_bin, limits.min_mass * head.oi
-    k = first_dense(head, venues, stored, limits, side, start, last_start)
+    first = k = first_dense(head, venues, stored, limits, side, start, last_start)
     while (last_start - k) * away >= 0:
         far, peak, top, mass, skipped, gap = k, k, 0.0, 0.0, 0.0, 0
         j = k
@@ -159,4 +160,4 @@ def find_zone(
         if top >= on and mass >= least:
             return True, k, far, peak, mass
         k = first_dense(head, venues, stored, limits, side, far + away, last_start)
-    return False, 0, 0, 0, 0.0
+    return False, first, 0, 0, 0.0

@@ -17,6 +17,7 @@ from forcedflow.kernels.liquidation_map import (
     MAX_TIERS,
     NO_HIGH,
     NO_LOW,
+    SPREAD_BARS,
     STAMP,
     STOP_ATR,
     STOP_ROUND,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["Feed", "estimate_open_interest", "stamps_of"]
 
 DAY = 86_400_000_000_000
-MAX_LAG = 1 << 14  # bars of memory between a stamp and the bar where the next one is known
 _STOP_KINDS = {"atr": STOP_ATR, "round": STOP_ROUND, "swing": STOP_SWING}
 
 
@@ -50,8 +50,8 @@ def stamps_of(oi: OpenInterest, bars: Bars) -> Records:
     oi = oi.at_closes(bars)
     closes = bars.close_ts
     bar = np.searchsorted(closes, oi.stamp, side="right") - 1
-    known = np.maximum(np.searchsorted(closes, oi.available_at), bar)
-    usable = bar >= 0
+    known = np.maximum.accumulate(np.searchsorted(closes, oi.available_at))  # stamps are settled in their order
+    usable = known < len(closes)
     stamps = records(STAMP, int(usable.sum()))
     stamps.value, stamps.bar, stamps.known = oi.value[usable], bar[usable], known[usable]
     return stamps
@@ -71,12 +71,17 @@ def estimate_open_interest(bars: Bars, settings: MarketSettings, *, sessions: bo
     return stamps
 
 
-def _bars_per_day(bars: Bars, *, sessions: bool) -> float:
-    """Return how many bars a calendar day has: of a market with sessions, the most seen on one of the first days."""
+def _bars_per_day(bars: Bars, *, sessions: bool) -> FloatArray:
+    """Return, at each bar, how many bars a day has: of a market with sessions, the most seen within one day so far.
+
+    Only bars up to each one count, so on the first day it grows with the volume seen.
+    """
     if not sessions:
-        return DAY / bars.interval
-    week = bars.ts[bars.ts < bars.ts[0] + 7 * DAY]  # the first week only: nothing later may shape the estimate
-    return float(np.bincount((week - week[0]) // DAY).max())
+        return np.full(len(bars), DAY / bars.interval)
+    day = (bars.ts - bars.ts[0]) // DAY
+    within = np.arange(len(bars)) - np.searchsorted(day, day) + 1.0
+    most: FloatArray = np.maximum.accumulate(within)
+    return most
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +207,7 @@ def _memory(stamps: Records) -> int:
     if len(stamps) == 0:
         return 1
     since = np.concatenate((stamps.bar[:1], stamps.bar[:-1]))
-    return int(min((stamps.known - since).max(), MAX_LAG)) + 1
+    return int((stamps.known - np.maximum(since, stamps.bar - SPREAD_BARS)).max()) + 1
 
 
 def _room(venues: Records, changes: list[Records]) -> tuple[float, float]:
