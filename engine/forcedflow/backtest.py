@@ -268,5 +268,5 @@ def _warnings(tape: Tape, rate: float | None, ambiguous: int) -> list[str]:
     if tape.coverage < tape.settings.min_coverage:
         warnings.append(f"only {tape.coverage:.0%} of open interest is located: the map is not trusted, no zones")
     if ambiguous:
-        warnings.append(f"{ambiguous} bars held a stop and a target that the bars cannot order")
+        warnings.append(f"bars that held both a stop and a target, which only finer bars could order: {ambiguous}")
     return warnings

@@ -31,7 +31,7 @@ from forcedflow.venues import load_profile, load_venue, schedule_changes, thresh
 if TYPE_CHECKING:
     from forcedflow.data.bars import Bars
     from forcedflow.data.series import Dataset, OpenInterest, VenueData
-    from forcedflow.kernels import Record, Records
+    from forcedflow.kernels import FloatArray, Record, Records
     from forcedflow.settings import MarketSettings
     from forcedflow.venues import Profile, Thresholds
 
@@ -232,7 +232,7 @@ def _arrays(
     width = settings.bin_bps * 1e-4
     head = records(HEAD, 1)
     head.width, head.hazard = width, settings.hazard_per_hour
-    head.entry_points = settings.entry_points
+    head.entry_points, head.share = settings.entry_points, 1.0
     head.swing[:] = np.nan
     position = np.log(price) / width
     head.position = position

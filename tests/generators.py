@@ -1,0 +1,214 @@
+"""Random markets: bars with gaps, jumps and dead hours, open interest late, missing and coarse, and who holds it.
+
+Numbers come from a seeded generator, since hypothesis draws structure well and random walks badly: it draws which
+defects a market has, and the seed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from forcedflow.data.bars import Bars
+from forcedflow.data.series import Calendar, Contract, Dataset, OpenInterest, VenueData
+
+JIT: bool = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+MINUTE, HOUR = 60_000_000_000, 3_600_000_000_000
+BEFORE_MARGIN_CHANGES = 1_768_176_000_000_000_000  # 2026-01-12 UTC: silver's margins rise on the 13th, 28th and on Feb 2
+
+_FOLDER = TemporaryDirectory(prefix="profiles-")
+atexit.register(_FOLDER.cleanup)
+
+
+def examples(count: int) -> hypothesis_settings:
+    """So many random cases, a few where nothing is compiled."""
+    return hypothesis_settings(max_examples=count if JIT else max(count // 8, 2))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which defects a market has."""
+
+    seed: int = 0
+    bars: int = 60
+    interval: int = HOUR
+    venues: tuple[str, ...] = ("linear",)  # linear, inverse, margins (linear, its margin rates rise), volume (no OI)
+    holders: str = "tiers"  # tiers, distances, stops
+    step: float = 0.01  # standard deviation of a bar's log return
+    gaps: bool = False
+    jumps: bool = False  # among them falls of 99%
+    flat: bool = False  # runs of bars without range, price and volume standing still
+    quiet: bool = False  # bars without volume
+    marks: bool = False
+    lag: int = 0  # bars at most from a stamp to when it is known, each its own
+    seconds: bool = False  # stamps a few seconds after the close
+    missing: bool = False
+    every: int = 1  # bars from one stamp to the next
+    oi_jumps: bool = False  # by 99% down and up
+    oi_zero: bool = False
+
+
+_VENUES: dict[str, tuple[str, str, Contract]] = {
+    "linear": ("hyperliquid", "BTC", "linear"),
+    "inverse": ("bitmex-inverse", "XBTUSD", "inverse"),
+    "margins": ("comex", "SI", "linear"),
+    "volume": ("binance-um", "BTCUSDT", "linear"),
+}
+_PRICE = 30_000.0
+
+
+def profile_file(text: str) -> str:
+    """Write a profile and return its path; the same text has the same path, so that it is read once."""
+    path = Path(_FOLDER.name) / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def _weights(rng: np.random.Generator, count: int) -> list[float]:
+    weights = rng.uniform(0.5, 1.5, count)
+    weights /= weights.sum()
+    return [float(w) for w in weights]
+
+
+def profile(rng: np.random.Generator, holders: str, *, symmetric: bool = False) -> str:
+    """Return the path of random holders; ``symmetric`` in log price, by distances."""
+    head = 'name = "random"\ntitle = "random"\nsource = "random"\n'
+    if holders == "distances":
+        count = int(rng.integers(1, 6))
+        logs, weights = rng.uniform(0.01, 0.4, count), _weights(rng, count)
+        other, others = (logs, weights) if symmetric else (rng.uniform(0.01, 0.4, count), _weights(rng, count))
+        sides = {"long": (-np.expm1(-logs), weights), "short": (np.expm1(other), others)}
+        lines = []
+        for side, (distances, shares) in sides.items():
+            rows = ", ".join(
+                f"{{ distance = {float(d)!r}, weight = {w!r} }}" for d, w in zip(distances, shares, strict=True)
+            )
+            lines.append(f"{side} = [{rows}]")
+        return profile_file(head + "[distances]\nnotional = 1000\n" + "\n".join(lines))
+    leverages = rng.choice([2, 3, 4, 5, 7, 9], int(rng.integers(1, 5)), replace=False)
+    tiers = ", ".join(
+        f"{{ leverage = {lev}, weight = {w!r}, notional = 1000 }}"
+        for lev, w in zip(leverages, _weights(rng, len(leverages)), strict=True)
+    )
+    stops = ""
+    if holders == "stops":
+        stops = (
+            f"stops = [{{ kind = 'round', share = {rng.uniform(0.05, 0.5)!r}, step = 1000.0, beyond_bps = 7 }}, "
+            f"{{ kind = 'atr', share = {rng.uniform(0.05, 0.5)!r}, multiple = {rng.uniform(0.5, 5)!r} }}]\n"
+        )
+    return profile_file(head + f"tiers = [{tiers}]\n{stops}")
+
+
+def random_bars(shape: Shape, rng: np.random.Generator) -> Bars:
+    n = shape.bars
+    returns = rng.normal(0, shape.step, n)
+    still = np.zeros(n, dtype=bool)
+    if shape.jumps:
+        at = rng.random(n) < 0.08
+        returns[at] += rng.choice([-4.6, -0.7, -0.2, 0.2, 0.7, 4.6], int(at.sum()))
+    if shape.flat:
+        still = np.repeat(rng.random(n // 4 + 1) < 0.4, 4)[:n]
+        returns[still] = 0.0
+    close = np.log(_PRICE) + np.cumsum(returns)
+    open_ = np.concatenate((close[:1] - returns[0], close[:-1]))
+    wicks = np.abs(rng.normal(0, shape.step / 2, (2, n))) * ~still
+    high, low = np.maximum(open_, close) + wicks[0], np.minimum(open_, close) - wicks[1]
+    volume = rng.lognormal(5, 1, n)
+    if shape.quiet:
+        volume[rng.random(n) < 0.3] = 0.0
+    volume[still] = 0.0
+    steps = np.ones(n, dtype=np.int64)
+    if shape.gaps:
+        at = rng.random(n) < 0.06
+        steps[at] = rng.integers(2, 400, int(at.sum()))
+    ts = BEFORE_MARGIN_CHANGES + shape.interval * np.cumsum(steps)
+    prices = {name: np.exp(p) for name, p in (("open", open_), ("high", high), ("low", low), ("close", close))}
+    if shape.marks:
+        prices["mark_high"] = prices["high"] * np.exp(rng.normal(0, shape.step / 4, n))
+        prices["mark_low"] = np.minimum(prices["low"] * np.exp(rng.normal(0, shape.step / 4, n)), prices["mark_high"])
+    return Bars.from_columns({"ts": ts, "volume": volume, **prices}, shape.interval)[0]
+
+
+def random_open_interest(shape: Shape, bars: Bars, rng: np.random.Generator, level: float) -> OpenInterest:
+    n = len(bars)
+    changes = rng.normal(0, 0.03, n)
+    if shape.oi_jumps:
+        at = rng.random(n) < 0.08
+        changes[at] = rng.choice([np.log(0.01), np.log(100.0)], int(at.sum()))
+    value = level * np.exp(np.cumsum(changes))
+    if shape.oi_zero:
+        value[np.repeat(rng.random(n // 3 + 1) < 0.15, 3)[:n]] = 0.0
+    stamp = bars.close_ts + (rng.integers(0, 9, n) * 1_000_000_000 if shape.seconds else 0)
+    known = stamp + rng.integers(0, shape.lag + 1, n) * bars.interval
+    kept = np.arange(n) % shape.every == 0
+    if shape.missing:
+        kept &= rng.random(n) < 0.7
+    return OpenInterest.from_columns(stamp[kept], value[kept], known[kept])
+
+
+def dataset(shape: Shape) -> Dataset:
+    """Make the market that a shape describes."""
+    rng = np.random.default_rng(shape.seed)
+    bars = random_bars(shape, rng)
+    venues = []
+    for kind in shape.venues:
+        venue, symbol, contract = _VENUES[kind]
+        level = 3000.0 * (_PRICE if contract == "inverse" else 1.0)
+        oi = None if kind == "volume" else random_open_interest(shape, bars, rng, level)
+        holders = profile(rng, shape.holders)
+        venues.append(VenueData(venue, symbol, contract, holders, oi))
+    calendar: Calendar = "sessions" if shape.gaps and shape.seed % 2 else "24/7"
+    return Dataset("random", "random", bars, tuple(venues), calendar)
+
+
+@st.composite
+def shapes(draw: st.DrawFn, *, bars: int = 60, **fixed: Any) -> Shape:
+    """Draw a shape; keyword arguments are not drawn."""
+    drawn: dict[str, Any] = {
+        "seed": draw(st.integers(0, 2**32 - 1)),
+        "bars": draw(st.integers(2, bars)),
+        "interval": draw(st.sampled_from([5 * MINUTE, HOUR, 6 * HOUR])),
+        "venues": draw(st.sampled_from([("linear",), ("inverse",), ("margins",), ("linear", "inverse"), ("margins", "inverse")])),
+        "holders": draw(st.sampled_from(["tiers", "distances", "stops"])),
+        "step": draw(st.sampled_from([0.002, 0.01, 0.04])),
+        "lag": draw(st.integers(0, 3)),
+        "every": draw(st.sampled_from([1, 1, 3, 7])),
+    }
+    flags = ("gaps", "jumps", "flat", "quiet", "marks", "seconds", "missing", "oi_jumps", "oi_zero")
+    drawn |= {flag: draw(st.booleans()) for flag in flags if flag not in fixed}
+    return Shape(**(drawn | fixed))
+
+
+def scaled(original: Dataset, *, price: float = 1.0, volume: float = 1.0) -> Dataset:
+    """Multiply prices, and volumes with open interest."""
+    columns = original.bars.columns()
+    for name in columns:
+        if name in {"open", "high", "low", "close", "mark_high", "mark_low"}:
+            columns[name] = columns[name] * price
+    columns["volume"] = columns["volume"] * volume
+    venues = tuple(
+        replace(
+            v,
+            open_interest=v.open_interest
+            and OpenInterest.from_columns(
+                v.open_interest.stamp, v.open_interest.value * volume, v.open_interest.available_at
+            ),
+        )
+        for v in original.venues
+    )
+    return replace(original, bars=with_columns(original.bars, columns), venues=venues)
+
+
+def with_columns(bars: Bars, columns: dict[str, npt.NDArray[Any]]) -> Bars:
+    """Return bars of these columns as they are, unchecked."""
+    return Bars(interval=bars.interval, **{name: np.ascontiguousarray(column) for name, column in columns.items()})
