@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -21,10 +21,22 @@ from hypothesis import strategies as st
 
 from forcedflow.data.bars import Bars
 from forcedflow.data.series import Calendar, Contract, Dataset, OpenInterest, VenueData
+from forcedflow.settings import MarketSettings
+from forcedflow.tables import Events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forcedflow.market.tape import MarketPass
 
 JIT: bool = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 MINUTE, HOUR = 60_000_000_000, 3_600_000_000_000
 BEFORE_MARGIN_CHANGES = 1_768_176_000_000_000_000  # 2026-01-12 UTC: silver's margins rise on the 13th, 28th and on Feb 2
+
+COARSE = MarketSettings(
+    bin_bps=50, entry_points=2, min_coverage=0.05, zone_on=0.01, zone_off=0.005, reach=0.4, volume_bars=24
+)
+"""Settings for short random markets: few bins, many zones."""
 
 _FOLDER = TemporaryDirectory(prefix="profiles-")
 atexit.register(_FOLDER.cleanup)
@@ -43,7 +55,7 @@ class Shape:
     bars: int = 60
     interval: int = HOUR
     venues: tuple[str, ...] = ("linear",)  # linear, inverse, margins (linear, its margin rates rise), volume (no OI)
-    holders: str = "tiers"  # tiers, distances, stops
+    holders: str = "tiers"  # tiers, distances, symmetric, stops
     step: float = 0.01  # standard deviation of a bar's log return
     gaps: bool = False
     jumps: bool = False  # among them falls of 99%
@@ -54,7 +66,8 @@ class Shape:
     seconds: bool = False  # stamps a few seconds after the close
     missing: bool = False
     every: int = 1  # bars from one stamp to the next
-    oi_jumps: bool = False  # by 99% down and up
+    oi_jumps: bool = False  # by 99%, down and up in turn
+    oi_collapses: bool = False  # by 99%, again and again
     oi_zero: bool = False
 
 
@@ -64,6 +77,7 @@ _VENUES: dict[str, tuple[str, str, Contract]] = {
     "margins": ("comex", "SI", "linear"),
     "volume": ("binance-um", "BTCUSDT", "linear"),
 }
+VENUES = (("linear",), ("inverse",), ("margins",), ("linear", "inverse"), ("margins", "inverse"))
 _PRICE = 30_000.0
 
 
@@ -80,13 +94,13 @@ def _weights(rng: np.random.Generator, count: int) -> list[float]:
     return [float(w) for w in weights]
 
 
-def profile(rng: np.random.Generator, holders: str, *, symmetric: bool = False) -> str:
-    """Return the path of random holders; ``symmetric`` in log price, by distances."""
+def profile(rng: np.random.Generator, holders: str) -> str:
+    """Return the path of random holders; those of ``symmetric`` are so in log price."""
     head = 'name = "random"\ntitle = "random"\nsource = "random"\n'
-    if holders == "distances":
+    if holders in {"distances", "symmetric"}:
         count = int(rng.integers(1, 6))
         logs, weights = rng.uniform(0.01, 0.4, count), _weights(rng, count)
-        other, others = (logs, weights) if symmetric else (rng.uniform(0.01, 0.4, count), _weights(rng, count))
+        other, others = (logs, weights) if holders == "symmetric" else (rng.uniform(0.01, 0.4, count), _weights(rng, count))
         sides = {"long": (-np.expm1(-logs), weights), "short": (np.expm1(other), others)}
         lines = []
         for side, (distances, shares) in sides.items():
@@ -142,10 +156,12 @@ def random_bars(shape: Shape, rng: np.random.Generator) -> Bars:
 def random_open_interest(shape: Shape, bars: Bars, rng: np.random.Generator, level: float) -> OpenInterest:
     n = len(bars)
     changes = rng.normal(0, 0.03, n)
-    if shape.oi_jumps:
+    if shape.oi_collapses:
         at = rng.random(n) < 0.08
         changes[at] = rng.choice([np.log(0.01), np.log(100.0)], int(at.sum()))
     value = level * np.exp(np.cumsum(changes))
+    if shape.oi_jumps:
+        value *= np.where(np.cumsum(rng.random(n) < 0.08) % 2, 0.01, 1.0)
     if shape.oi_zero:
         value[np.repeat(rng.random(n // 3 + 1) < 0.15, 3)[:n]] = 0.0
     stamp = bars.close_ts + (rng.integers(0, 9, n) * 1_000_000_000 if shape.seconds else 0)
@@ -171,6 +187,9 @@ def dataset(shape: Shape) -> Dataset:
     return Dataset("random", "random", bars, tuple(venues), calendar)
 
 
+FLAGS = ("gaps", "jumps", "flat", "quiet", "marks", "seconds", "missing", "oi_jumps", "oi_zero")
+
+
 @st.composite
 def shapes(draw: st.DrawFn, *, bars: int = 60, **fixed: Any) -> Shape:
     """Draw a shape; keyword arguments are not drawn."""
@@ -178,37 +197,73 @@ def shapes(draw: st.DrawFn, *, bars: int = 60, **fixed: Any) -> Shape:
         "seed": draw(st.integers(0, 2**32 - 1)),
         "bars": draw(st.integers(2, bars)),
         "interval": draw(st.sampled_from([5 * MINUTE, HOUR, 6 * HOUR])),
-        "venues": draw(st.sampled_from([("linear",), ("inverse",), ("margins",), ("linear", "inverse"), ("margins", "inverse")])),
+        "venues": draw(st.sampled_from(VENUES)),
         "holders": draw(st.sampled_from(["tiers", "distances", "stops"])),
         "step": draw(st.sampled_from([0.002, 0.01, 0.04])),
         "lag": draw(st.integers(0, 3)),
         "every": draw(st.sampled_from([1, 1, 3, 7])),
     }
-    flags = ("gaps", "jumps", "flat", "quiet", "marks", "seconds", "missing", "oi_jumps", "oi_zero")
-    drawn |= {flag: draw(st.booleans()) for flag in flags if flag not in fixed}
+    drawn |= {flag: draw(st.booleans()) for flag in FLAGS if flag not in fixed}
     return Shape(**(drawn | fixed))
 
 
-def scaled(original: Dataset, *, price: float = 1.0, volume: float = 1.0) -> Dataset:
-    """Multiply prices, and volumes with open interest."""
+def with_columns(bars: Bars, **columns: npt.NDArray[Any]) -> Bars:
+    """Return bars with some columns replaced, unchecked: a poisoned table is no valid one."""
+    return Bars(interval=bars.interval, **(bars.columns() | columns))
+
+
+def with_open_interest(original: Dataset, change: Callable[[OpenInterest], OpenInterest]) -> Dataset:
+    """Return the dataset with every venue's open interest changed."""
+    venues = tuple(replace(v, open_interest=v.open_interest and change(v.open_interest)) for v in original.venues)
+    return replace(original, venues=venues)
+
+
+def scaled(original: Dataset, factor: float) -> Dataset:
+    """Multiply volume and open interest."""
+    bars = with_columns(original.bars, volume=original.bars.volume * factor)
+    larger = with_open_interest(original, lambda oi: OpenInterest(oi.stamp, oi.available_at, oi.value * factor))
+    return replace(larger, bars=bars)
+
+
+_PRICES = ("open", "high", "low", "close", "mark_high", "mark_low")
+_REFLECTED = dict(zip(_PRICES, ("open", "low", "high", "close", "mark_low", "mark_high"), strict=True))
+
+
+def repriced(original: Dataset, factor: float) -> Dataset:
+    """Multiply prices; the base volume of an inverse contract's market falls by as much, as its mass does."""
     columns = original.bars.columns()
-    for name in columns:
-        if name in {"open", "high", "low", "close", "mark_high", "mark_low"}:
-            columns[name] = columns[name] * price
-    columns["volume"] = columns["volume"] * volume
-    venues = tuple(
-        replace(
-            v,
-            open_interest=v.open_interest
-            and OpenInterest.from_columns(
-                v.open_interest.stamp, v.open_interest.value * volume, v.open_interest.available_at
-            ),
-        )
-        for v in original.venues
-    )
-    return replace(original, bars=with_columns(original.bars, columns), venues=venues)
+    new = {name: columns[name] * factor for name in _PRICES if name in columns}
+    if all(v.contract == "inverse" for v in original.venues):
+        new["volume"] = columns["volume"] / factor
+    return replace(original, bars=with_columns(original.bars, **new))
 
 
-def with_columns(bars: Bars, columns: dict[str, npt.NDArray[Any]]) -> Bars:
-    """Return bars of these columns as they are, unchecked."""
-    return Bars(interval=bars.interval, **{name: np.ascontiguousarray(column) for name, column in columns.items()})
+def reflected(original: Dataset, product: float) -> Dataset:
+    """Replace each price p by product / p."""
+    columns = original.bars.columns()
+    new = {name: product / columns[_REFLECTED[name]] for name in _PRICES if name in columns}
+    return replace(original, bars=with_columns(original.bars, **new))
+
+
+def off_edges(market: Dataset, width: float) -> bool:
+    """Whether no price lies within 1e-7 of a bin's edge, where rounding would choose the side."""
+    columns = market.bars.columns()
+    positions = np.log(np.concatenate([columns[name] for name in _PRICES if name in columns])) / width
+    return bool((np.abs(positions - np.round(positions)) > 1e-7).all())
+
+
+_STATE = ("scale", "origin", "unlocated", "pending", "oi", "settled", "overdrawn", "added", "swept", "faded")
+
+
+def state_of(market: MarketPass) -> dict[str, bytes]:
+    """Everything that a pass has made so far, to the bit and whatever its grid and buffers are."""
+    arrays = market.map.arrays
+    v, layer, column = np.nonzero(arrays.stored)
+    bins = column + int(arrays.head.first[0])
+    found: dict[str, Any] = {name: arrays.venues[name] for name in _STATE}
+    found |= {f"at {name}": values for name, values in (("venue", v), ("layer", layer), ("bin", bins))}
+    found["mass"] = arrays.stored[v, layer, column]
+    found |= {f"market {name}": column for name, column in market.market_bars().items()}
+    events = market.events()
+    found |= {f"event {name}": getattr(events, name) for name in Events.__slots__}
+    return {name: np.ascontiguousarray(values).tobytes() for name, values in found.items()}

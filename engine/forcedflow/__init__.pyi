@@ -9,6 +9,7 @@ from forcedflow.market.liquidation_map import LiquidationMap as LiquidationMap
 from forcedflow.market.tape import Tape as Tape
 from forcedflow.market.tape import make_tape as make_tape
 from forcedflow.record import Run as Run
+from forcedflow.record import read as load_run
 from forcedflow.replay import Replay as Replay
 from forcedflow.report import plot as plot
 from forcedflow.report.tearsheet import tearsheet as tearsheet

@@ -101,7 +101,7 @@ def draw_map(
         from forcedflow.market.tape import make_tape  # noqa: PLC0415
         from forcedflow.settings import MarketSettings, parse  # noqa: PLC0415
 
-        chosen = {key: value for where, key, value in map(_setting, settings or ()) if where == "market"}
+        chosen = dict(map(_market_setting, settings or ()))
         data = load_dataset(dataset, None, at, repair or ())
         total = len(data.bars)
         tape = make_tape(data, parse(MarketSettings, chosen, "market"), progress=lambda done: progress(done, total))
@@ -251,12 +251,21 @@ def _setting(text: str) -> tuple[str, str, Any]:
     return where, name, value
 
 
+def _market_setting(text: str) -> tuple[str, Any]:
+    where, name, value = _setting(text)
+    if where != "market":
+        raise SettingsError(f"a map has market settings only, such as --set market.bin_bps=5; was {text!r}")
+    return name, value
+
+
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        values: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise SettingsError(f"cannot read {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} must hold a table of settings, holds a {type(values).__name__}")
     return values
 
 

@@ -72,6 +72,7 @@ class Replay:
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
         self.account = Account(self.dataset.bars, account or AccountSettings(), policy)
         self._heard = 0
+        self._steps = self._walk()
 
     @property
     def map(self) -> LiquidationMap:
@@ -84,7 +85,10 @@ class Replay:
         return self._market.bar - 1
 
     def __iter__(self) -> Iterator[Event]:
-        """Go on to the next event that is listened to, until the bars are used up."""
+        """Go on to the next event that is listened to, until the bars are used up; a loop left early can be resumed."""
+        return self._steps
+
+    def _walk(self) -> Iterator[Event]:
         listening = True
         while listening:
             listening = self._market.advance(listen=self._listen)
@@ -102,7 +106,7 @@ class Replay:
 
     def finish(self) -> Trading:
         """Take what is left of the bars, and return the account's tables."""
-        for _ in self:
+        for _ in self._steps:
             pass
         return self.account.result()
 

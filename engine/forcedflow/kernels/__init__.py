@@ -34,6 +34,7 @@ __all__ = [
     "kernel",
     "lean_kernel",
     "records",
+    "small_kernel",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -85,7 +86,7 @@ def _cache_dir() -> tuple[Path, str | None]:
 CACHE_DIR, CACHE_NOTE = _cache_dir()
 
 
-def _compiled(function: _F, **options: bool) -> _F:
+def _compiled(function: _F, **options: bool | str) -> _F:
     config: Any = numba.config
     users_own = config.CACHE_DIR  # the user's setting for the user's own functions stays as it was
     config.CACHE_DIR = str(CACHE_DIR)
@@ -113,6 +114,11 @@ def lean_kernel(function: _F) -> _F:
     from Python, which takes a fifth off the time to compile.
     """
     return _compiled(function, **_SAFETY, _nrt=False, no_cpython_wrapper=function.__name__.startswith("_"))
+
+
+def small_kernel(function: _F) -> _F:
+    """Compile a lean kernel of a few lines as part of its callers, which is quicker than to compile it by itself."""
+    return _compiled(function, **_SAFETY, _nrt=False, inline="always")
 
 
 def records(dtype: np.dtype[np.void], count: int) -> Records:

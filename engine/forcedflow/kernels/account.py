@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from forcedflow.kernels import BoolArray, FloatArray, IntArray, Record, Records, lean_kernel
+from forcedflow.kernels import BoolArray, FloatArray, IntArray, Record, Records, lean_kernel, small_kernel
 
 __all__ = [
     "BOOK_ROW",
@@ -170,7 +170,7 @@ class Rules(NamedTuple):
     once_per_group: bool
 
 
-@lean_kernel
+@small_kernel
 def next_touch(high: FloatArray, low: FloatArray, up: float, down: float, start: int, stop: int) -> int:
     """Return the first bar of [start, stop) that reaches ``up`` or ``down``, else ``stop``."""
     for bar in range(start, stop):
@@ -179,7 +179,7 @@ def next_touch(high: FloatArray, low: FloatArray, up: float, down: float, start:
     return stop
 
 
-@lean_kernel
+@small_kernel
 def next_signal(signals: Records, mask: int, start: int, stop: int) -> int:
     """Return the first row of [start, stop) whose kind is in ``mask``, else ``stop``."""
     if mask != 0:
@@ -189,7 +189,7 @@ def next_signal(signals: Records, mask: int, start: int, stop: int) -> int:
     return stop
 
 
-@lean_kernel
+@small_kernel
 def _remove(numbers: IntArray, count: int, number: int) -> None:
     """Close the gap that ``number`` leaves in a list of ``count``."""
     found = False
@@ -199,7 +199,7 @@ def _remove(numbers: IntArray, count: int, number: int) -> None:
             numbers[at] = numbers[at + 1]
 
 
-@lean_kernel
+@small_kernel
 def _settle(order: Record, status: int, reason: int, bar: int) -> None:
     order.status = status
     order.reason = reason
@@ -364,7 +364,7 @@ def _exits_inside(state: State, rules: Rules, bar: int, high: float, low: float,
         state.fills[book.fills - 1].ambiguous = stopped and reached
 
 
-@lean_kernel
+@small_kernel
 def _cancel(state: State, number: int, bar: int, reason: int) -> None:
     book = state.book[0]
     _remove(state.working, book.working, number)
@@ -374,13 +374,13 @@ def _cancel(state: State, number: int, bar: int, reason: int) -> None:
     _settle(order, EXPIRED if reason == EXPIRY else CANCELLED, reason, bar)
 
 
-@lean_kernel
+@small_kernel
 def _cancel_all(state: State, bar: int, reason: int) -> None:
     while state.book[0].working > 0:
         _cancel(state, state.working[0], bar, reason)
 
 
-@lean_kernel
+@small_kernel
 def _leave_all(state: State, reason: int) -> None:
     for at in range(state.book[0].lots):
         lot = state.orders[state.lots[at]]
@@ -399,7 +399,7 @@ def _expire(state: State, bar: int) -> None:
             at += 1
 
 
-@lean_kernel
+@small_kernel
 def _trade(prices: Prices, state: State, rules: Rules, bar: int) -> None:
     """Take steps 1 to 6 of the module's list."""
     _exits_at_open(state, rules, bar, prices.open[bar])

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, Record, Records, lean_kernel
+from forcedflow.kernels import FloatArray, Record, Records, lean_kernel, small_kernel
 
 __all__ = [
     "CHANGE",
@@ -70,6 +70,7 @@ HEAD = np.dtype(
         ("hours", "f8"),  # trading time of the last bar, and the share that its fading left
         ("share", "f8"),
         ("swing", "f8", (2,)),  # price of the last confirmed swing low and high, NaN where there is none
+        ("opened", "f8", (2,)),  # by the stamp that is being settled, native unit
         ("burned", "f8", (4,)),  # swept in this bar over all venues, base units
         ("position", "f8"),  # of the last close
         ("oi", "f8"),  # over all venues at the last close, base units
@@ -147,7 +148,7 @@ class MapArrays(NamedTuple):
     changes: Records  # (C,) CHANGE, each venue's in order
 
 
-@lean_kernel
+@small_kernel
 def base_per_unit(venue: Record, position: float, width: float) -> float:
     """Return base units per native unit of mass at a price: 1 for linear contracts, face / price for inverse ones."""
     if venue.inverse == 0:
@@ -199,7 +200,7 @@ def resum(head: Record, venue: Record, stored: FloatArray, v: int, side: int) ->
         venue.total[layer] = total
 
 
-@lean_kernel
+@small_kernel
 def _keep(head: Record, venue: Record, stored: FloatArray, v: int, side: int, share: float) -> None:
     """Leave a share of every located and unlocated position of a side: one lazy factor."""
     gone = (1.0 - share) * venue.scale[side]
@@ -224,13 +225,13 @@ def _fold(head: Record, venue: Record, stored: FloatArray, v: int, side: int) ->
     resum(head, venue, stored, v, side)
 
 
-@lean_kernel
+@small_kernel
 def held(venue: Record, side: int) -> float:
     """Return the located mass of a side, native unit."""
     return venue.scale[side] * (venue.total[side] + venue.total[side + 2])  # type: ignore[no-any-return]
 
 
-@lean_kernel
+@small_kernel
 def fade(head: Record, venue: Record, stored: FloatArray, v: int, side: int, share: float) -> float:
     """Let holders close by themselves and return what they closed; ``share`` = exp(-hazard * hours) stays."""
     before = held(venue, side) + venue.unlocated[side]
@@ -238,8 +239,8 @@ def fade(head: Record, venue: Record, stored: FloatArray, v: int, side: int, sha
     return (1.0 - share) * before  # type: ignore[no-any-return]
 
 
-@lean_kernel
-def put(stored: FloatArray, v: int, layer: int, first: int, position: float, dead: int, mass: float) -> int:
+@small_kernel
+def put(bins: FloatArray, first: int, side: int, position: float, dead: int, mass: float) -> int:
     """Split ``mass`` (already over scale) between the two bins around ``position``; return the lower one.
 
     ``dead`` is the first bin that price has already crossed: nothing lands at or above it in a long layer, at or below
@@ -247,17 +248,17 @@ def put(stored: FloatArray, v: int, layer: int, first: int, position: float, dea
     """
     lower = math.floor(position)
     upper_share = position - lower
-    if layer % 2 == LONG:
+    if side == LONG:
         if lower + 1 >= dead:
             upper_share = 0.0
     elif lower <= dead:
         upper_share = 1.0
-    stored[v, layer, lower - first] += mass * (1.0 - upper_share)
-    stored[v, layer, lower - first + 1] += mass * upper_share
+    bins[lower - first] += mass * (1.0 - upper_share)
+    bins[lower - first + 1] += mass * upper_share
     return lower
 
 
-@lean_kernel
+@small_kernel
 def _widen(venue: Record, layer: int, lowest: int, highest: int, mass: float) -> None:
     """Note that ``mass`` went into bins between ``lowest`` and ``highest`` of a layer."""
     venue.low[layer] = min(venue.low[layer], lowest)
@@ -265,7 +266,7 @@ def _widen(venue: Record, layer: int, lowest: int, highest: int, mass: float) ->
     venue.total[layer] += mass
 
 
-@lean_kernel
+@small_kernel
 def _crossed(position: float, reached: float, side: int) -> bool:
     return position >= reached if side == LONG else position <= reached
 
@@ -290,7 +291,7 @@ def stop_position(venue: Record, s: int, side: int, entry: float, atr: float, le
     return position if (position - entry) * away > 0.0 else math.nan
 
 
-@lean_kernel
+@small_kernel
 def _first_beyond(venue: Record, side: int, alive: int, distance: float) -> int:
     """Return the first living tier whose liquidation lies beyond a stop at ``distance``; the count where none does."""
     tiers: int = venue.tiers[side]
@@ -334,10 +335,11 @@ def add(
         return
     scaled = mass / scale
     unit = scaled / weight if alive > 0 else scaled
+    bins, first = stored[v, side], head.first
     lower, nearest = 0, 0
     for t in range(alive, tiers):
         part = unit * (venue.weights[side, t] - venue.weights[side, t + 1])
-        lower = put(stored, v, side, head.first, home + venue.offsets[side, t], dead, part)
+        lower = put(bins, first, side, home + venue.offsets[side, t], dead, part)
         if t == alive:
             nearest = lower
     _widen(venue, side, min(nearest, lower), max(nearest, lower) + 1, scaled)
@@ -378,7 +380,7 @@ def _add_with_stops(
         beyond = _first_beyond(venue, side, alive, position - entry)
         if beyond < tiers and not _crossed(position, reached, side):
             part = venue.stop_share[s] * venue.weights[side, beyond]
-            lower = put(stored, v, side + 2, head.first, position, dead_stop, unit * part)
+            lower = put(stored[v, side + 2], head.first, side, position, dead_stop, unit * part)
             _widen(venue, side + 2, lower, lower + 1, unit * part)
             stopped += part
     for t in range(alive, tiers):
@@ -388,7 +390,7 @@ def _add_with_stops(
             if t >= _first_beyond(venue, side, alive, position - entry):
                 share -= venue.stop_share[s]
         part = max(share, 0.0) * (venue.weights[side, t] - venue.weights[side, t + 1])
-        lower = put(stored, v, side, head.first, entry - venue.origin[side] + venue.offsets[side, t], dead, unit * part)
+        lower = put(stored[v, side], head.first, side, entry - venue.origin[side] + venue.offsets[side, t], dead, unit * part)
         _widen(venue, side, lower, lower + 1, unit * part)
     venue.added[side + 2] += mass * stopped / kept
     venue.added[side] += mass * (1.0 - stopped / kept)
@@ -465,11 +467,10 @@ def settle(
     if venue.settled < 0:
         venue.unlocated[LONG] = venue.unlocated[SHORT] = stamp.value
     else:
-        longs = _settle_side(head, venue, stored, flows, v, LONG, bar, stamp)
-        shorts = _settle_side(head, venue, stored, flows, v, SHORT, bar, stamp)
-        venue.opened[LONG] += longs
-        venue.opened[SHORT] += shorts
-        _spread(head, venue, stored, path, v, venue.settled + 1, stamp.bar, bar, longs, shorts, atr)
+        for side in (LONG, SHORT):
+            head.opened[side] = _settle_side(head, venue, stored, flows, v, side, bar, stamp)
+            venue.opened[side] += head.opened[side]
+        _spread(head, venue, stored, path, v, venue.settled + 1, stamp.bar, bar, atr)
     venue.oi = stamp.value
     venue.settled = stamp.bar
 
@@ -484,8 +485,6 @@ def _spread(
     begin: int,
     through: int,
     bar: int,
-    longs: float,
-    shorts: float,
     atr: float,
 ) -> None:
     """Spread what was opened over the bars of its interval by volume, and within each bar evenly over its range."""
@@ -509,7 +508,7 @@ def _spread(
         for p in range(points):
             entry = bottom + span * (p + 0.5) / points
             for side in (LONG, SHORT):
-                mass = (longs if side == LONG else shorts) * weight
+                mass = head.opened[side] * weight
                 if points > 1:
                     mass /= points
                 if mass > 0.0:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, IntArray, Record, Records, lean_kernel
+from forcedflow.kernels import FloatArray, IntArray, Record, Records, lean_kernel, small_kernel
 from forcedflow.kernels.liquidation_map import LONG, SHORT, MapArrays, base_per_unit, step
 from forcedflow.kernels.structure import follow
 from forcedflow.kernels.zones import find_zone, first_dense, mass_between, outward, take_stock
@@ -85,7 +85,7 @@ class BarColumns(NamedTuple):
     swing_high: FloatArray
 
 
-@lean_kernel
+@small_kernel
 def _emit(rows: Records, count: int, bar: int, kind: int, side: int, group: int) -> Record:
     """Open a row; masses in it are base units until :func:`_finish` makes them shares."""
     row = rows[count]
@@ -109,7 +109,7 @@ def _emit_zone(
     return count + 1
 
 
-@lean_kernel
+@small_kernel
 def _track(zone: Record, averages: Record, near: int, far: int, peak: int, bar: int) -> bool:
     """Make a found zone the tracked one; return whether it is a new one, that is, does not overlap the last."""
     known = (
@@ -252,7 +252,7 @@ def _flow(
     return count + 1
 
 
-@lean_kernel
+@small_kernel
 def _note(head: Record, venues: Records, here: Record, atr: float) -> None:
     """Write what the pass adds to a bar."""
     here.oi, here.atr = head.oi, atr

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, IntArray, kernel, lean_kernel
+from forcedflow.kernels import FloatArray, IntArray, kernel, lean_kernel, small_kernel
 
 __all__ = [
     "annual_growth",
@@ -104,7 +104,7 @@ def median(ordered: FloatArray) -> float:
     return float(0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))
 
 
-@lean_kernel
+@small_kernel
 def _central_moment(x: FloatArray, order: int) -> float:
     """Return the mean of ``(x - mean) ** order``."""
     centre = mean(x)
@@ -114,7 +114,7 @@ def _central_moment(x: FloatArray, order: int) -> float:
     return total / len(x)
 
 
-@lean_kernel
+@small_kernel
 def _deviation(x: FloatArray) -> float:
     """Sample standard deviation (n - 1); NaN where it is undefined or only rounding."""
     n = len(x)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from forcedflow.kernels import FloatArray, lean_kernel
+from forcedflow.kernels import FloatArray, lean_kernel, small_kernel
 
 __all__ = ["follow", "half_life_average"]
 
 
-@lean_kernel
+@small_kernel
 def follow(average: float, value: float, seen: int, memory: int) -> float:
     """Return the average after one more ``value``: a mean of the first ``memory`` values, then Wilder's smoothing.
 

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, Record, Records, lean_kernel
+from forcedflow.kernels import FloatArray, Record, Records, lean_kernel, small_kernel
 from forcedflow.kernels.liquidation_map import LONG, NO_HIGH, NO_LOW, SHORT, base_per_unit, held
 
 __all__ = ["LIMITS", "bin_mass", "find_zone", "first_dense", "frontier", "mass_between", "outward", "take_stock"]
@@ -34,7 +34,7 @@ LIMITS = np.dtype(
 )
 
 
-@lean_kernel
+@small_kernel
 def outward(position: float, side: int) -> int:
     """Return the first bin at or beyond a price, on the side where the thresholds of ``side`` lie."""
     return math.floor(position) if side == LONG else math.ceil(position)
@@ -57,7 +57,7 @@ def bin_mass(head: Record, venues: Records, stored: FloatArray, side: int, k: in
     return total
 
 
-@lean_kernel
+@small_kernel
 def frontier(venues: Records, side: int) -> int:
     """Return the bin nearest to price that may hold mass of a side: nothing lies between it and price."""
     nearest: int = NO_HIGH if side == LONG else NO_LOW

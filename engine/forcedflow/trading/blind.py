@@ -63,7 +63,7 @@ def contrasts(tape: Tape, strategy: Strategy, settings: AccountSettings, seed: i
     if not len(rows):
         return nothing
     asked = ask(strategy, tape.events[rows])
-    wanted = np.flatnonzero(asked.side)
+    wanted = np.flatnonzero((asked.side != 0) & (tape.events.atr[rows] > 0))
     if len(wanted) < MIN_TRADES:
         return nothing
     ledger = _Ledger(tape, tape.events[rows[wanted]], _rows(asked, wanted), settings)
