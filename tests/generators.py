@@ -195,7 +195,7 @@ def shapes(draw: st.DrawFn, *, bars: int = 60, **fixed: Any) -> Shape:
     """Draw a shape; keyword arguments are not drawn."""
     drawn: dict[str, Any] = {
         "seed": draw(st.integers(0, 2**32 - 1)),
-        "bars": draw(st.integers(2, bars)),
+        "bars": draw(st.one_of(st.just(bars), st.integers(2, bars))),
         "interval": draw(st.sampled_from([5 * MINUTE, HOUR, 6 * HOUR])),
         "venues": draw(st.sampled_from(VENUES)),
         "holders": draw(st.sampled_from(["tiers", "distances", "stops"])),

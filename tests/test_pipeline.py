@@ -18,7 +18,8 @@ from forcedflow.market.tape import MarketPass, Tape
 from forcedflow.trading.ledger import Trading
 
 SIMULATED, REAL = "simulated", "btcusdt-5m"
-BARS = {SIMULATED: 4000, REAL: 9000}
+BARS = 3000
+MARKET = ff.MarketSettings(min_coverage=0.02)  # zones from early on, so that short data has many
 PLANS = ("absorb", "ride")
 FORMS = (*PLANS, "handler")
 CUTS = st.tuples(st.integers(0, 2**32 - 1), st.sampled_from(FORMS))
@@ -55,16 +56,27 @@ class Outcome:
     trading: Trading
 
 
+class Outcomes(dict[str, Outcome]):
+    """By form; short where hypothesis prints it."""
+
+    def __repr__(self) -> str:
+        return "outcomes"
+
+
 def strategy(form: str) -> ff.Strategy:
-    return Reacts() if form == "handler" else ff.find_strategy("zone_entry")(mode=form, min_reward=0, min_coverage=0)
+    return (
+        Reacts()
+        if form == "handler"
+        else ff.find_strategy("zone_entry")(mode=form, depth=0, min_reward=0, min_coverage=0)
+    )
 
 
 def outcome(data: ff.Dataset, form: str, snapshots: int = 40) -> Outcome:
     """Run the pipeline as forcedflow.run does."""
     if form == "handler":
-        replay = ff.Replay(data, Reacts(), snapshots=snapshots)
+        replay = ff.Replay(data, Reacts(), market=MARKET, snapshots=snapshots)
         return Outcome(trading=replay.finish(), tape=replay.tape())
-    tape = ff.make_tape(data, snapshots=snapshots)
+    tape = ff.make_tape(data, MARKET, snapshots=snapshots)
     return Outcome(tape, ff.trade(data.bars, tape.events, strategy(form), ff.AccountSettings()))
 
 
@@ -112,7 +124,7 @@ def _rows(table: dict[str, npt.NDArray[Any]], rows: Any) -> dict[str, npt.NDArra
 
 def known_map(data: ff.Dataset, cut: int) -> tuple[dict[int, bytes], tuple[float, float], float]:
     """Return the bins that hold mass, coverage and open interest of the map at the close before bar ``cut``."""
-    market = MarketPass(data)
+    market = MarketPass(data, MARKET)
     market.advance(cut)
     mass = market.map.mass()
     held = np.flatnonzero(mass.any(axis=0))
@@ -159,13 +171,12 @@ def data(request: pytest.FixtureRequest) -> ff.Dataset:
     if request.param == REAL:
         request.getfixturevalue("shared_data")
     whole = ff.load_dataset(request.param)
-    last = min(BARS[request.param], len(whole.bars)) - 1
-    return whole.between(end=int(whole.bars.close_ts[last]))
+    return whole.between(end=int(whole.bars.close_ts[BARS - 1]))
 
 
 @pytest.fixture(scope="module")
-def outcomes(data: ff.Dataset) -> dict[str, Outcome]:
-    return {form: outcome(data, form) for form in FORMS}
+def outcomes(data: ff.Dataset) -> Outcomes:
+    return Outcomes((form, outcome(data, form)) for form in FORMS)
 
 
 def cut_of(seed: int, full: Outcome) -> int:
@@ -177,7 +188,7 @@ def cut_of(seed: int, full: Outcome) -> int:
     return int(np.clip(cut, 1, len(full.tape.bars) - 1))
 
 
-def test_there_is_enough_to_compare(outcomes: dict[str, Outcome]) -> None:
+def test_there_is_enough_to_compare(outcomes: Outcomes) -> None:
     for form, full in outcomes.items():
         assert set(full.tape.events.kind) == set(ff.EventKind), form
         assert len(full.trading.fills["bar"]) >= 6, form
@@ -185,7 +196,7 @@ def test_there_is_enough_to_compare(outcomes: dict[str, Outcome]) -> None:
 
 
 @given(CUTS)
-def test_a_prefix_replays_to_a_prefix(data: ff.Dataset, outcomes: dict[str, Outcome], chosen: tuple[int, str]) -> None:
+def test_a_prefix_replays_to_a_prefix(data: ff.Dataset, outcomes: Outcomes, chosen: tuple[int, str]) -> None:
     seed, form = chosen
     cut = cut_of(seed, outcomes[form])
     prefix = data.between(end=int(data.bars.close_ts[cut - 1]))
@@ -196,7 +207,7 @@ def test_a_prefix_replays_to_a_prefix(data: ff.Dataset, outcomes: dict[str, Outc
 
 @given(CUTS)
 def test_a_poisoned_future_changes_nothing_before_it(
-    data: ff.Dataset, outcomes: dict[str, Outcome], chosen: tuple[int, str]
+    data: ff.Dataset, outcomes: Outcomes, chosen: tuple[int, str]
 ) -> None:
     seed, form = chosen
     cut = cut_of(seed, outcomes[form])
@@ -214,7 +225,7 @@ def test_a_poisoned_future_changes_nothing_before_it(
     assert drawn(other) == drawn(outcomes[form])
 
 
-def test_the_poison_works(data: ff.Dataset, outcomes: dict[str, Outcome]) -> None:
+def test_the_poison_works(data: ff.Dataset, outcomes: Outcomes) -> None:
     """The poisoned runs do differ after the cut: the tests above would see a look-ahead."""
     cut = len(data.bars) // 2
     for form, full in outcomes.items():
@@ -228,8 +239,8 @@ def test_the_poison_works(data: ff.Dataset, outcomes: dict[str, Outcome]) -> Non
 
 
 @pytest.mark.parametrize("form", PLANS)
-def test_a_loop_gives_what_a_batch_gives(data: ff.Dataset, outcomes: dict[str, Outcome], form: str) -> None:
-    replay = ff.Replay(data, strategy(form), snapshots=40)
+def test_a_loop_gives_what_a_batch_gives(data: ff.Dataset, outcomes: Outcomes, form: str) -> None:
+    replay = ff.Replay(data, strategy(form), market=MARKET, snapshots=40)
     assert_same(replay.finish(), outcomes[form].trading)
     for name in ("events", "market_bars", "snapshots", "notes"):
         assert_same(getattr(replay.tape(), name), getattr(outcomes[form].tape, name), name)
@@ -238,10 +249,10 @@ def test_a_loop_gives_what_a_batch_gives(data: ff.Dataset, outcomes: dict[str, O
 @settings(max_examples=10)
 @given(st.sets(st.sampled_from(list(ff.EventKind)), min_size=1), st.integers(0, 200), st.sampled_from(FORMS))
 def test_listening_and_looking_change_nothing(
-    data: ff.Dataset, outcomes: dict[str, Outcome], kinds: set[ff.EventKind], steps: int, form: str
+    data: ff.Dataset, outcomes: Outcomes, kinds: set[ff.EventKind], steps: int, form: str
 ) -> None:
     """Whatever the loop listens to, wherever it is left and resumed, and whatever it reads meanwhile."""
-    replay = ff.Replay(data, strategy(form), listen=kinds)
+    replay = ff.Replay(data, strategy(form), market=MARKET, listen=kinds)
     heard = []
     for event in replay:
         assert event.bar == replay.bar == replay.account.bar
@@ -257,9 +268,9 @@ def test_listening_and_looking_change_nothing(
 
 def test_a_loop_without_a_strategy_is_the_strategy(data: ff.Dataset) -> None:
     """Orders of the loop itself answer the event at hand and fill from the next open."""
-    replay = ff.Replay(data)
+    replay = ff.Replay(data, market=MARKET)
     for event in replay:
-        if event.kind == ff.EventKind.FORCED_FLOW and event.fuel > 1:
+        if event.kind == ff.EventKind.FORCED_FLOW and event.fuel > 0.1:
             replay.account.submit(-event.side, size=0.1, size_rule="equity", hold=1)
     trading = replay.finish()
     orders, fills = trading.orders, trading.fills

@@ -1,3 +1,4 @@
+from forcedflow import record as _record
 from forcedflow.backtest import run as run
 from forcedflow.backtest import save as save
 from forcedflow.data.bars import Bars as Bars
@@ -9,7 +10,6 @@ from forcedflow.market.liquidation_map import LiquidationMap as LiquidationMap
 from forcedflow.market.tape import Tape as Tape
 from forcedflow.market.tape import make_tape as make_tape
 from forcedflow.record import Run as Run
-from forcedflow.record import read as load_run
 from forcedflow.replay import Replay as Replay
 from forcedflow.report import plot as plot
 from forcedflow.report.tearsheet import tearsheet as tearsheet
@@ -29,4 +29,5 @@ from forcedflow.trading.strategy import strategy_names as strategy_names
 from forcedflow.venues.rules import liquidation_price as liquidation_price
 
 __version__: str
+load_run = _record.read
 __all__: list[str]

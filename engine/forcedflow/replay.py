@@ -65,9 +65,10 @@ class Replay:
     ) -> None:
         self.dataset = load_dataset(dataset) if isinstance(dataset, str | Path) else dataset
         self.strategy = find_strategy(strategy)() if isinstance(strategy, str | Path) else strategy
-        if listen is None:
-            listen = tuple(EventKind) if self.strategy is None else self.strategy.hears()
-        self._listen = frozenset(listen)
+        hears = tuple(EventKind) if self.strategy is None else self.strategy.hears()
+        self._listen = frozenset(hears if listen is None else listen)
+        # A handler looks at the map: the market must not be ahead of any event that the strategy hears.
+        self._stops = self._listen if self.strategy is None else self._listen.union(hears)
         self._market = MarketPass(self.dataset, market, snapshots=snapshots)
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
         self.account = Account(self.dataset.bars, account or AccountSettings(), policy)
@@ -91,7 +92,7 @@ class Replay:
     def _walk(self) -> Iterator[Event]:
         listening = True
         while listening:
-            listening = self._market.advance(listen=self._listen)
+            listening = self._market.advance(listen=self._stops)
             events = self._market.events(self._heard)
             self._heard = self._market.event_count
             for row in range(len(events)):

@@ -66,6 +66,24 @@ def stamps_of(dataset: Dataset, data: VenueData) -> list[Stamp]:
     return found
 
 
+def estimated(dataset: Dataset, settings: MarketSettings) -> list[Stamp]:
+    """So many days of average volume, where a day has as many bars as the fullest so far had, known at each close."""
+    bars = dataset.bars
+    found = []
+    per_day = [24 * HOUR / bars.interval] * len(bars)
+    if dataset.calendar == "sessions":
+        days = [int((ts - bars.ts[0]) // (24 * HOUR)) for ts in bars.ts]
+        per_day = [float(max(days[: i + 1].count(day) for day in set(days[: i + 1]))) for i in range(len(bars))]
+    for i in range(len(bars)):
+        weights = [
+            math.prod(0.5 ** (1.0 / (settings.oi_halflife_days * per_day[j])) for j in range(k + 1, i + 1))
+            for k in range(i + 1)
+        ]
+        volume = math.fsum(w * float(v) for w, v in zip(weights, bars.volume[: i + 1], strict=True)) / math.fsum(weights)
+        found.append(Stamp(volume * per_day[i] * settings.oi_turnover, i, i))
+    return found
+
+
 def _tiers(given: Thresholds, width: float) -> Tiers:
     longs = [(float(o) / width, float(w)) for o, w in zip(given.long_offsets, given.long_weights, strict=True)]
     shorts = [(float(o) / width, float(w)) for o, w in zip(given.short_offsets, given.short_weights, strict=True)]
@@ -111,7 +129,8 @@ class NaiveVenue:
             stops.append((stop.kind, stop.share, float(getattr(stop, value)), beyond))
         face = load_venue(data.venue).symbol(data.symbol).face
         inverse = data.contract == "inverse"
-        return cls(inverse, face, _tiers(first, width), changes, stops, stamps_of(dataset, data))
+        stamps = estimated(dataset, settings) if data.open_interest is None else stamps_of(dataset, data)
+        return cls(inverse, face, _tiers(first, width), changes, stops, stamps)
 
     def base(self, position: float, width: float) -> float:
         return self.face / math.exp(position * width) if self.inverse else 1.0

@@ -115,9 +115,8 @@ def synthetic_events(bars: dict[str, Any], trades: dict[str, Any]) -> Events:
     columns["ts"] = bars["ts"][columns["bar"]] + interval
     columns["mass_before"] += 0.02
     columns["age"] += 12.0
-    ints = np.stack([columns[n] for n in ("bar", "ts", "kind", "side", "group")], axis=1).astype(np.int64)
-    floats = np.stack([columns[f.name] for f in fields(Events)[5:]], axis=1).astype(np.float64)
-    return Events.from_blocks(ints, floats)
+    whole = ("bar", "ts", "kind", "side", "group")
+    return Events(**{n: c.astype(np.int64 if n in whole else np.float64) for n, c in columns.items()})
 
 
 def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: int = 4, seed: int = 7) -> Run:

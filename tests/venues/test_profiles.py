@@ -37,7 +37,8 @@ def tiers(*leverages: float, notional: float = 20_000) -> Profile:
 class TestShipped:
     def test_names(self) -> None:
         assert set(profile_names()) == {
-            "cfd-retail", "futures-margin", "hyperliquid-distances", "hyperliquid-like", "peers", "uniform-distance",
+            "cfd-retail", "futures-margin", "hyperliquid-distances", "hyperliquid-like", "peers", "simulated",
+            "uniform-distance",
         }  # fmt: skip
         assert all(load_profile(name).name == name for name in profile_names())
 

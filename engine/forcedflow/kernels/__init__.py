@@ -110,8 +110,8 @@ def lean_kernel(function: _F) -> _F:
 
     Array reference counts are off inside it: the arrays belong to the caller for as long as the call lasts. Counting,
     with an atomic operation for each array at each call, took three quarters of the market pass's time. A lean kernel
-    that allocates does not compile. One whose name begins with an underscore is called by kernels only and gets no entry
-    from Python, which takes a fifth off the time to compile.
+    that allocates does not compile. One whose name begins with an underscore is called by kernels only and gets no
+    entry from Python, which takes a fifth off the time to compile.
     """
     return _compiled(function, **_SAFETY, _nrt=False, no_cpython_wrapper=function.__name__.startswith("_"))
 

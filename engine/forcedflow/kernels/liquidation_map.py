@@ -390,7 +390,9 @@ def _add_with_stops(
             if t >= _first_beyond(venue, side, alive, position - entry):
                 share -= venue.stop_share[s]
         part = max(share, 0.0) * (venue.weights[side, t] - venue.weights[side, t + 1])
-        lower = put(stored[v, side], head.first, side, entry - venue.origin[side] + venue.offsets[side, t], dead, unit * part)
+        lower = put(
+            stored[v, side], head.first, side, entry - venue.origin[side] + venue.offsets[side, t], dead, unit * part
+        )
         _widen(venue, side, lower, lower + 1, unit * part)
     venue.added[side + 2] += mass * stopped / kept
     venue.added[side] += mass * (1.0 - stopped / kept)

@@ -98,8 +98,10 @@ class Feed:
     """What a reader of any result must be told about venues and holders."""
 
     @classmethod
-    def of(cls, dataset: Dataset, settings: MarketSettings) -> Feed:
+    def of(cls, dataset: Dataset, settings: MarketSettings, *, swings: bool = False) -> Feed:
         """Gather open interest, thresholds, stops and margin changes of every venue.
+
+        ``swings`` says whether the levels of swings will be given.
 
         Raises
         ------
@@ -126,6 +128,8 @@ class Feed:
                 stamps.append(stamps_of(data.open_interest, bars))
             venue.end_stamp = sum(map(len, stamps))
             _stops(venue, profile, width)
+            if not swings and any(stop.kind == "swing" for stop in profile.stops):
+                notes.append(f"profile {profile.name}: no swing levels are given, so its swing stops are left out")
             notes.extend(_in_sample(profile, bars))
         lag = max(_memory(s) for s in stamps)
         below, above = _room(venues, changes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.errors import SettingsError
 from forcedflow.kernels import records
 from forcedflow.kernels.market_pass import (
     AVERAGES,
@@ -54,6 +55,14 @@ class MarketPass:
         At how many evenly spaced closes the map is kept for drawing, the last bar's among them.
     event_rows
         Rows of the event buffer to begin with; it grows, and its size changes nothing.
+    swings
+        Price of the last confirmed swing low and of the last swing high at each bar's close, shape (n,) each, NaN where
+        there is none: where holders with ``swing`` stops keep them. Must be causal; without it they keep none.
+
+    Raises
+    ------
+    SettingsError
+        Where swings do not have one value for each bar.
     """
 
     def __init__(
@@ -63,14 +72,18 @@ class MarketPass:
         *,
         snapshots: int = 0,
         event_rows: int = 4096,
+        swings: tuple[FloatArray, FloatArray] | None = None,
     ) -> None:
         self.dataset = dataset
         self.settings = settings or MarketSettings()
-        self.feed = Feed.of(dataset, self.settings)
+        self.feed = Feed.of(dataset, self.settings, swings=swings is not None)
         self.map = LiquidationMap(self.feed.arrays)
         self.bar = 0
         """The next bar to take."""
         bars = dataset.bars
+        low, high = (_EMPTY, _EMPTY) if swings is None else swings
+        if swings is not None and not len(low) == len(high) == len(bars):
+            raise SettingsError(f"swings need a value for each of {len(bars)} bars, were {len(low)} and {len(high)}")
         self._columns = BarColumns(
             bars.ts,
             bars.high,
@@ -79,8 +92,8 @@ class MarketPass:
             bars.volume,
             bars.high if bars.mark_high is None else bars.mark_high,
             bars.low if bars.mark_low is None else bars.mark_low,
-            _EMPTY,
-            _EMPTY,
+            low,
+            high,
         )
         self._rows = records(EVENT, event_rows)
         self._used = 0

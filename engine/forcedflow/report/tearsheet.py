@@ -102,6 +102,7 @@ def summary_rows(run: Run) -> list[tuple[str, str]]:
     coverage, rate = run.summary["coverage"], run.summary["implied_liquidation_rate"]
     rows.append(("OI located", f"{coverage:.0%}"))
     rows.append(("Liquidated a day", "–" if rate is None else f"{rate:.2%} of OI"))
+    rows.append(("Ambiguous bars", str(run.summary["ambiguous_bars"])))
     return rows
 
 

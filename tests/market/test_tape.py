@@ -1,0 +1,147 @@
+"""The market pass against a plain loop: the same events in kind, bar and group, the same numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from generators import COARSE, JIT, Shape, dataset, examples, shapes
+from hypothesis import given
+from hypothesis import strategies as st
+from naive.market_pass import NaivePass
+
+from forcedflow.data import load_dataset
+from forcedflow.data.series import Dataset
+from forcedflow.market.tape import MarketPass, make_tape
+from forcedflow.settings import MarketSettings
+from forcedflow.tables import EVENT_FLOATS, MARKET_BARS, EventKind
+
+
+def assert_twins(market: Dataset, settings: MarketSettings) -> int:
+    """Compare event tables and market bars; return the number of events."""
+    kernel, naive = MarketPass(market, settings), NaivePass(market, settings)
+    kernel.advance()
+    naive.run()
+    events, columns = kernel.events(), kernel.market_bars()
+    for name in ("bar", "kind", "side", "group", "ts"):
+        assert getattr(events, name).tolist() == [row[name] for row in naive.rows], name
+    for name in EVENT_FLOATS:
+        expected = np.array([row[name] for row in naive.rows])
+        np.testing.assert_allclose(getattr(events, name), expected, rtol=1e-9, atol=1e-9, err_msg=name)
+    for name in MARKET_BARS:
+        expected = np.array([row[name] for row in naive.market])
+        dust = 1e-9 * float(columns["oi"].max()) if name.startswith(("oi", "swept", "opened")) else 1e-9
+        np.testing.assert_allclose(columns[name], expected, rtol=1e-9, atol=dust, err_msg=name)
+    return len(events)
+
+
+@examples(60)
+@given(shapes(bars=60))
+def test_every_event_agrees_with_the_plain_loop(shape: Shape) -> None:
+    assert_twins(dataset(shape), COARSE)
+
+
+@examples(15)
+@given(shapes(bars=60), st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 2), st.sampled_from([0.1, 0.5, 1.0]))
+def test_every_event_agrees_under_other_settings(shape: Shape, coverage: float, bridge: int, swept: float) -> None:
+    changed = {"min_coverage": coverage, "zone_bridge": bridge, "swept_share": swept, "zone_valley": 0.3, "bin_bps": 90.0}
+    assert_twins(dataset(shape), COARSE.model_copy(update=changed))
+
+
+def test_twins_have_much_to_agree_on() -> None:
+    market = dataset(Shape(seed=3, bars=120, step=0.02, venues=("linear", "inverse"), holders="stops", marks=True))
+    assert assert_twins(market, COARSE) > 60
+    tape = make_tape(market, COARSE, snapshots=0)
+    assert set(tape.events.kind.tolist()) == set(EventKind)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "count"),
+    [("btcusdt-5m", 3000, 150), ("btc-venues-1h", 7300, 120), ("silver-1h", -700, 120)],
+)
+def test_real_markets_agree_with_the_plain_loop(shared_data: Path, name: str, first: int, count: int) -> None:
+    """The crash of October 2025 lies in the second, sessions and estimated open interest in the third."""
+    market = load_dataset(name)
+    ts = market.bars.ts
+    cut = market.between(int(ts[first]), int(ts[first + (count if JIT else count // 4)]))
+    settings = MarketSettings(entry_points=2, min_coverage=0.02, bin_bps=20)
+    assert assert_twins(cut, settings) > 3
+
+
+def test_events_have_a_total_order() -> None:
+    events = make_tape(dataset(Shape(seed=4, bars=150, step=0.03, jumps=True)), COARSE, snapshots=0).events
+    keys = list(zip(events.bar.tolist(), events.kind.tolist(), events.side.tolist(), events.group.tolist(), strict=True))
+    assert len(keys) > 50
+    assert keys == sorted(set(keys))
+
+
+def test_averages_use_bars_before_the_one_they_judge() -> None:
+    market = dataset(Shape(seed=5, bars=40))
+    atr = make_tape(market, COARSE, snapshots=0).market_bars["atr"]
+    bars = market.bars
+    before = np.concatenate((bars.close[:1], bars.close[:-1]))
+    ranges = np.log(np.maximum(bars.high, before)) - np.log(np.minimum(bars.low, before))
+    assert atr[:2].tolist() == [0.0, 0.0]
+    assert atr[2] == pytest.approx(ranges[1])
+    assert atr[39] == pytest.approx(ranges[1:39].mean())
+
+
+def test_snapshots_are_the_map_at_their_closes() -> None:
+    market = dataset(Shape(seed=6, bars=90, jumps=True))
+    tape = make_tape(market, COARSE, snapshots=7)
+    shots = tape.snapshots
+    assert len(shots.bar) == 7
+    assert shots.bar[-1] == 89
+    assert shots.ts.tolist() == market.bars.close_ts[shots.bar].tolist()
+    for k, bar in enumerate(shots.bar.tolist()):
+        live = MarketPass(market, COARSE)
+        live.advance(bar + 1)
+        mass = live.map.mass()
+        assert shots.oi[k] == live.map.open_interest
+        np.testing.assert_allclose(shots.mass[k].sum(axis=1), mass.sum(axis=1), rtol=1e-5)
+        column = int(mass.sum(axis=0).argmax())
+        here = int(live.map.bins[column]) - int(shots.bins[0])
+        np.testing.assert_array_equal(shots.mass[k][:, here], mass[:, column].astype(np.float32))
+    assert make_tape(market, COARSE, snapshots=0).snapshots.mass.shape[0] == 0
+
+
+def test_implied_liquidation_rate_is_swept_mass_a_day_over_open_interest() -> None:
+    tape = make_tape(dataset(Shape(seed=7, bars=100, step=0.02)), COARSE, snapshots=0)
+    known = tape.market_bars["coverage_long"] + tape.market_bars["coverage_short"] >= 0.5
+    assert 0 < known.sum() < 100
+    swept = (tape.market_bars["swept_long_liq"] + tape.market_bars["swept_short_liq"])[known]
+    days = known.sum() / 24
+    assert tape.implied_liquidation_rate == pytest.approx((swept / tape.market_bars["oi"][known]).sum() / 2 / days)
+    nobody = dataset(Shape(seed=7, bars=3))
+    assert make_tape(nobody, COARSE, snapshots=0).implied_liquidation_rate is None
+
+
+def test_listening_returns_after_the_bar_of_the_event() -> None:
+    market = dataset(Shape(seed=8, bars=100, step=0.02))
+    whole = make_tape(market, COARSE, snapshots=0).events.of_kind(EventKind.ZONE_ENTRY)
+    live, heard = MarketPass(market, COARSE), []
+    while live.advance(listen=[EventKind.ZONE_ENTRY]):
+        heard.append(live.bar - 1)
+        assert live.events().bar[-1] == live.bar - 1
+    assert heard == sorted(set(whole.bar.tolist()))
+    assert live.bar == 100
+    assert not live.advance()
+
+
+def test_a_tape_says_what_its_reader_must_know() -> None:
+    market = replace(dataset(Shape(bars=5, venues=("margins",))), notes=("a warning of the data",))
+    notes = make_tape(market, COARSE, snapshots=0).notes
+    assert notes[0] == "a warning of the data"
+    assert all(isinstance(n, str) for n in notes)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 137])
+def test_any_event_buffer_will_do(rows: int) -> None:
+    market = dataset(Shape(seed=9, bars=100, step=0.03))
+    small = MarketPass(market, COARSE, event_rows=rows)
+    small.advance()
+    assert small.event_count == len(make_tape(market, COARSE, snapshots=0).events) > 20
+    assert not math.isnan(small.events().close.sum())
