@@ -28,20 +28,24 @@ class ZoneEntry(Strategy):
 
     listens: ClassVar[tuple[EventKind, ...]] = (EventKind.ZONE_NEAR, EventKind.ZONE_ENTRY)
 
-    mode: Literal["absorb", "ride"] = Field("absorb", description="against the forced orders, or with them")
-    risk: float = Field(0.005, gt=0, le=0.1, description="share of equity lost if the stop fills")
-    depth: float = Field(0.25, ge=0, le=1, description="absorb: where in the zone the order rests; 0 near edge, 1 far")
-    stop_atr: float = Field(
-        1.0, gt=0, le=20, description="stop: ATR beyond the far (absorb) or behind the near (ride) edge"
+    mode: Literal["absorb", "ride"] = Field(default="absorb", description="against the forced orders, or with them")
+    risk: float = Field(default=0.005, gt=0, le=0.1, description="share of equity lost if the stop fills")
+    depth: float = Field(
+        default=0.25, ge=0, le=1, description="absorb: where in the zone the order rests; 0 near edge, 1 far"
     )
-    target_atr: float = Field(4.0, gt=0, le=50, description="absorb: ATR from entry to target, at most")
-    min_reward: float = Field(0.5, ge=0, description="least distance to the target over distance to the stop")
-    expiry: int = Field(48, ge=1, description="absorb: bars the order rests")
-    hold: int = Field(288, ge=0, description="bars a position lasts at most; 0: no limit")
-    min_fuel: float = Field(0.0, ge=0, description="least mass of the zone, bars of average volume")
-    min_mass: float = Field(0.0, ge=0, le=1, description="least mass of the zone, share of open interest")
-    min_coverage: float = Field(0.2, ge=0, le=1, description="least located share of open interest")
-    once_per_group: bool = Field(True, description="trade each zone once; an order that never filled does not count")
+    stop_atr: float = Field(
+        default=1.0, gt=0, le=20, description="stop: ATR beyond the far (absorb) or behind the near (ride) edge"
+    )
+    target_atr: float = Field(default=4.0, gt=0, le=50, description="absorb: ATR from entry to target, at most")
+    min_reward: float = Field(default=0.5, ge=0, description="least distance to the target over distance to the stop")
+    expiry: int = Field(default=48, ge=1, description="absorb: bars the order rests")
+    hold: int = Field(default=288, ge=0, description="bars a position lasts at most; 0: no limit")
+    min_fuel: float = Field(default=0.0, ge=0, description="least mass of the zone, bars of average volume")
+    min_mass: float = Field(default=0.0, ge=0, le=1, description="least mass of the zone, share of open interest")
+    min_coverage: float = Field(default=0.2, ge=0, le=1, description="least located share of open interest")
+    once_per_group: bool = Field(
+        default=True, description="trade each zone once; an order that never filled does not count"
+    )
 
     def plan(self, events: Events) -> Plan:
         """Return one order a zone that passes the filters. Distances are log prices, so both sides mirror."""

@@ -22,6 +22,7 @@ from generators import (
     dataset,
     examples,
     off_edges,
+    profile,
     reflected,
     repriced,
     scaled,
@@ -242,7 +243,6 @@ def test_real_volume_and_open_interest_have_no_unit(shared_data: Path, name: str
 def assert_same_repriced(market: Dataset, settings: MarketSettings, bins: int) -> None:
     width = settings.bin_bps * 1e-4
     factor = math.exp(bins * width)
-    assume(off_edges(market, width))
     one, other = run(market, settings), run(repriced(market, factor), settings)
     events, moved = one.events(), other.events()
     for name in ("bar", "ts", "kind", "side", "group"):
@@ -262,13 +262,23 @@ def assert_same_repriced(market: Dataset, settings: MarketSettings, bins: int) -
 @examples(30)
 @given(shapes(bars=60, venues=("linear",), holders="distances", flat=False), st.integers(-500, 500))
 def test_prices_have_no_unit(shape: Shape, bins: int) -> None:
-    assert_same_repriced(dataset(shape), COARSE, bins)
+    market = dataset(shape)
+    assume(off_edges(market, COARSE.bin_bps * 1e-4))
+    assert_same_repriced(market, COARSE, bins)
 
 
 @examples(15)
 @given(shapes(bars=60, venues=("inverse",), holders="distances", flat=False), st.integers(-500, 500))
 def test_prices_of_inverse_contracts_have_no_unit(shape: Shape, bins: int) -> None:
-    assert_same_repriced(dataset(shape), COARSE, bins)
+    market = dataset(shape)
+    assume(off_edges(market, COARSE.bin_bps * 1e-4))
+    assert_same_repriced(market, COARSE, bins)
+
+
+@pytest.mark.parametrize(("name", "first"), REAL[:2])
+def test_real_prices_have_no_unit(shared_data: Path, name: str, first: int) -> None:
+    holders = profile(np.random.default_rng(1), "distances")
+    assert_same_repriced(real(name, first), FINE.model_copy(update={"profile": holders}), 41)
 
 
 # 5. Mirror
@@ -291,7 +301,6 @@ def assert_mirrored(market: Dataset, settings: MarketSettings) -> None:
     width = settings.bin_bps * 1e-4
     centre = 2 * round(math.log(market.bars.close[0]) / width) + 1
     product = math.exp(centre * width)
-    assume(off_edges(market, width))
     here, there = run(market, settings), run(reflected(market, product), settings)
     events, mirrored = by_size(here.events(), 1), by_size(there.events(), -1)
     assert events.bar.tolist() == mirrored.bar.tolist()
@@ -321,7 +330,15 @@ def assert_reflected(here: LiquidationMap, there: LiquidationMap, centre: int, d
 @examples(40)
 @given(shapes(bars=60, venues=("linear",), holders="symmetric", flat=False))
 def test_the_world_in_a_mirror(shape: Shape) -> None:
-    assert_mirrored(dataset(shape), COARSE)
+    market = dataset(shape)
+    assume(off_edges(market, COARSE.bin_bps * 1e-4))
+    assert_mirrored(market, COARSE)
+
+
+@pytest.mark.parametrize(("name", "first"), REAL[:2])
+def test_real_markets_in_a_mirror(shared_data: Path, name: str, first: int) -> None:
+    holders = profile(np.random.default_rng(2), "symmetric")
+    assert_mirrored(real(name, first), FINE.model_copy(update={"profile": holders}))
 
 
 # 8. Determinism

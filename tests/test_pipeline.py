@@ -1,4 +1,4 @@
-"""The whole pipeline (map, events, orders, fills, trades, equity): no result knows the future, and loop equals batch."""
+"""The whole pipeline, map to equity: no result knows the future, and the loop gives what the batch gives."""
 
 from __future__ import annotations
 
@@ -64,11 +64,10 @@ class Outcomes(dict[str, Outcome]):
 
 
 def strategy(form: str) -> ff.Strategy:
-    return (
-        Reacts()
-        if form == "handler"
-        else ff.find_strategy("zone_entry")(mode=form, depth=0, min_reward=0, min_coverage=0)
-    )
+    if form == "handler":
+        return Reacts()
+    eager = {"mode": form, "depth": 0, "min_reward": 0, "min_coverage": 0}
+    return ff.find_strategy("zone_entry").model_validate(eager)
 
 
 def outcome(data: ff.Dataset, form: str, snapshots: int = 40) -> Outcome:

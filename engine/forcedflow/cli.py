@@ -96,6 +96,8 @@ def draw_map(
     suffixes = (".html", ".png", ".parquet")
     if out.suffix not in suffixes:
         raise SettingsError(f"--out must end in {', '.join(suffixes)}, was {out}")
+    if not out.parent.is_dir():
+        raise SettingsError(f"--out: there is no folder {out.parent}; make it first")
     with _progress("market pass", quiet=False) as progress:
         from forcedflow.data import load_dataset  # noqa: PLC0415
         from forcedflow.market.tape import make_tape  # noqa: PLC0415

@@ -21,36 +21,48 @@ class MarketSettings(Settings):
     """How the map is kept and what counts as a zone. All thresholds are dimensionless."""
 
     # The map
-    bin_bps: float = Field(10.0, gt=0, le=200, description="width of a price bin, basis points of log price")
-    profile: str | None = Field(None, description="holder profile in place of the dataset's own, by name or TOML path")
+    bin_bps: float = Field(default=10.0, gt=0, le=200, description="width of a price bin, basis points of log price")
+    profile: str | None = Field(
+        default=None, description="holder profile in place of the dataset's own, by name or TOML path"
+    )
     hazard_per_hour: float = Field(
-        0.00276,
+        default=0.00276,
         ge=0,
         le=10,
         description="rate at which holders close by themselves; the default is a half-life of 10.5 days",
     )
-    entry_points: int = Field(8, ge=1, le=64, description="most points over which the entries of one bar are spread")
+    entry_points: int = Field(
+        default=8, ge=1, le=64, description="most points over which the entries of one bar are spread"
+    )
     # Open interest where the dataset has none
     oi_turnover: float = Field(
-        0.5, gt=0, description="estimated open interest, in days of average volume; used only without open interest"
+        default=0.5,
+        gt=0,
+        description="estimated open interest, in days of average volume; used only without open interest",
     )
-    oi_halflife_days: float = Field(7.0, gt=0, description="half-life of that average, days of trading time")
+    oi_halflife_days: float = Field(default=7.0, gt=0, description="half-life of that average, days of trading time")
     # Structure
-    atr_bars: int = Field(48, ge=1, description="memory of the average true range, bars")
-    volume_bars: int = Field(288, ge=1, description="memory of the average volume per bar, bars")
+    atr_bars: int = Field(default=48, ge=1, description="memory of the average true range, bars")
+    volume_bars: int = Field(default=288, ge=1, description="memory of the average volume per bar, bars")
     # Zones
-    zone_on: float = Field(0.015, gt=0, description="a zone's peak density: mass per 1% of price as a share of OI")
-    zone_off: float = Field(0.0075, gt=0, description="density at which a zone ends")
-    zone_valley: float = Field(
-        0.6, ge=0, lt=1, description="a zone also ends where density falls to this share of its peak"
+    zone_on: float = Field(
+        default=0.015, gt=0, description="a zone's peak density: mass per 1% of price as a share of OI"
     )
-    zone_bridge: int = Field(1, ge=0, description="bins below zone_off that a zone may span")
-    zone_min_mass: float = Field(0.003, ge=0, description="least mass of a zone, share of OI")
-    min_coverage: float = Field(0.2, ge=0, le=1, description="no zones while less of OI than this is located")
-    reach: float = Field(0.15, gt=0, le=2, description="how far from price zones are looked for, log price")
-    near_atr: float = Field(3.0, gt=0, description="a zone within so many ATR is near")
-    swept_share: float = Field(0.9, gt=0, le=1, description="a zone is swept once so much of its mass at entry is gone")
-    flow_min: float = Field(0.02, gt=0, description="least forced flow of a bar for an event, bars of average volume")
+    zone_off: float = Field(default=0.0075, gt=0, description="density at which a zone ends")
+    zone_valley: float = Field(
+        default=0.6, ge=0, lt=1, description="a zone also ends where density falls to this share of its peak"
+    )
+    zone_bridge: int = Field(default=1, ge=0, description="bins below zone_off that a zone may span")
+    zone_min_mass: float = Field(default=0.003, ge=0, description="least mass of a zone, share of OI")
+    min_coverage: float = Field(default=0.2, ge=0, le=1, description="no zones while less of OI than this is located")
+    reach: float = Field(default=0.15, gt=0, le=2, description="how far from price zones are looked for, log price")
+    near_atr: float = Field(default=3.0, gt=0, description="a zone within so many ATR is near")
+    swept_share: float = Field(
+        default=0.9, gt=0, le=1, description="a zone is swept once so much of its mass at entry is gone"
+    )
+    flow_min: float = Field(
+        default=0.02, gt=0, description="least forced flow of a bar for an event, bars of average volume"
+    )
 
     @model_validator(mode="after")
     def _hysteresis(self) -> Self:
@@ -62,13 +74,17 @@ class MarketSettings(Settings):
 class AccountSettings(Settings):
     """What trading costs and what the account may do."""
 
-    cash: float = Field(100_000.0, gt=0, description="initial equity, quote currency")
-    maker_fee: float = Field(0.0002, ge=-0.01, lt=0.1, description="fee of a limit fill, share of notional")
-    taker_fee: float = Field(0.0005, ge=-0.01, lt=0.1, description="fee of a market or stop fill, share of notional")
-    half_spread_bps: float = Field(0.5, ge=0, lt=1000, description="paid by market and stop fills, basis points")
-    max_leverage: float = Field(5.0, gt=0, description="notional of all positions over equity, at most")
+    cash: float = Field(default=100_000.0, gt=0, description="initial equity, quote currency")
+    maker_fee: float = Field(default=0.0002, ge=-0.01, lt=0.1, description="fee of a limit fill, share of notional")
+    taker_fee: float = Field(
+        default=0.0005, ge=-0.01, lt=0.1, description="fee of a market or stop fill, share of notional"
+    )
+    half_spread_bps: float = Field(
+        default=0.5, ge=0, lt=1000, description="paid by market and stop fills, basis points"
+    )
+    max_leverage: float = Field(default=5.0, gt=0, description="notional of all positions over equity, at most")
     intrabar: Literal["worst", "target_first"] = Field(
-        "worst", description="what is taken to come first where stop and target both lie inside a bar"
+        default="worst", description="what is taken to come first where stop and target both lie inside a bar"
     )
 
 

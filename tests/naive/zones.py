@@ -48,7 +48,8 @@ def zones(mass: Mapping[int, float], side: int, start: int, last: int, oi: float
         run = density[i : end + 1]
         total = between(mass, bins[i], bins[end])
         if max(run) >= settings.zone_on and total >= settings.zone_min_mass * oi:
-            found.append(Zone(bins[i], bins[end], bins[i + run.index(max(run))], total))
+            densest = next(j for j, d in enumerate(run) if d >= max(run) * (1 - 1e-9))  # of equals the nearest
+            found.append(Zone(bins[i], bins[end], bins[i + densest], total))
         i = end + 1
     return found
 

@@ -238,7 +238,7 @@ class _Build:
         row = np.minimum(np.searchsorted(mark["ts"], bars.ts), len(mark["ts"]) - 1)
         missing = mark["ts"][row] != bars.ts
         if missing.any():
-            first = time_text(bars.ts[missing.argmax()])
+            first = time_text(int(bars.ts[missing.argmax()]))
             raise DataError(f"no mark price for {missing.sum()} bars, the first at {first}; leave it out", file=path)
         joined = bars.columns() | {"mark_high": mark["high"][row], "mark_low": mark["low"][row]}
         return Bars.from_columns(joined, bars.interval, file=path)[0]

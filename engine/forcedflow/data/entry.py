@@ -34,7 +34,7 @@ class SourceFile(Settings):
     """A file, and which of its rows."""
 
     file: str
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     where: dict[str, str] = Field(default_factory=dict)
     names: list[str] | None = None
 

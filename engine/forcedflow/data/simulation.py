@@ -63,8 +63,8 @@ class AgentKind(Settings):
     weight: float = Field(gt=0, description="share of what is opened")
     notional: float = Field(gt=0, description="usual position, quote currency: sets the bracket")
     holding_hours: float = Field(gt=0, description="mean time until they leave by themselves")
-    stop_share: float = Field(0.0, ge=0, le=1, description="share that keeps a stop")
-    stop_atr: float = Field(1.0, gt=0, description="distance of that stop, average true ranges")
+    stop_share: float = Field(default=0.0, ge=0, le=1, description="share that keeps a stop")
+    stop_atr: float = Field(default=1.0, gt=0, description="distance of that stop, average true ranges")
 
 
 AGENTS: Final = (
@@ -82,45 +82,57 @@ AGENTS: Final = (
 class SimulationSettings(Settings):
     """What the simulated market is like; the defaults make the bundled files."""
 
-    seed: int = Field(27, ge=0, description="of the one generator that all chance comes from (PCG64)")
-    bars: int = Field(10_000, ge=1, description="bars that are kept")
-    warmup_bars: int = Field(5_760, ge=0, description="bars before them, in which the first positions are opened")
-    venue: str = Field("binance-um", description="whose rule liquidates; linear")
-    symbol: str = Field("BTCUSDT", description="contract whose brackets hold")
-    interval_minutes: Literal[1, 5, 15, 60] = Field(5, description="length of a bar")
-    steps_per_bar: int = Field(5, ge=1, description="price moves and orders are taken this often")
-    start: AwareDatetime = Field(datetime(2025, 1, 1, tzinfo=UTC), description="start of the first bar that is kept")
-    price: float = Field(60_000.0, gt=1, description="price before the first bar")
+    seed: int = Field(default=27, ge=0, description="of the one generator that all chance comes from (PCG64)")
+    bars: int = Field(default=10_000, ge=1, description="bars that are kept")
+    warmup_bars: int = Field(
+        default=5_760, ge=0, description="bars before them, in which the first positions are opened"
+    )
+    venue: str = Field(default="binance-um", description="whose rule liquidates; linear")
+    symbol: str = Field(default="BTCUSDT", description="contract whose brackets hold")
+    interval_minutes: Literal[1, 5, 15, 60] = Field(default=5, description="length of a bar")
+    steps_per_bar: int = Field(default=5, ge=1, description="price moves and orders are taken this often")
+    start: AwareDatetime = Field(
+        default=datetime(2025, 1, 1, tzinfo=UTC), description="start of the first bar that is kept"
+    )
+    price: float = Field(default=60_000.0, gt=1, description="price before the first bar")
     # Value: what price would be without forced orders
-    volatility: float = Field(0.5, gt=0, description="long-run volatility of its GARCH part, annual")
-    garch_alpha: float = Field(0.015, ge=0, lt=1, description="weight of the last squared return, a step")
-    garch_beta: float = Field(0.984, ge=0, lt=1, description="weight of the last variance, a step")
-    tail: float = Field(5.0, gt=2, description="degrees of freedom of Student's t")
-    trend_hours: float = Field(18.0, gt=0, description="mean length of a trend")
-    trend_size: float = Field(0.015, ge=0, description="standard deviation of a trend's drift, log price a day")
-    jumps_per_day: float = Field(0.3, ge=0, description="sudden moves")
-    jump_size: float = Field(0.008, ge=0, description="standard deviation of a jump, log price")
+    volatility: float = Field(default=0.5, gt=0, description="long-run volatility of its GARCH part, annual")
+    garch_alpha: float = Field(default=0.015, ge=0, lt=1, description="weight of the last squared return, a step")
+    garch_beta: float = Field(default=0.984, ge=0, lt=1, description="weight of the last variance, a step")
+    tail: float = Field(default=5.0, gt=2, description="degrees of freedom of Student's t")
+    trend_hours: float = Field(default=18.0, gt=0, description="mean length of a trend")
+    trend_size: float = Field(default=0.015, ge=0, description="standard deviation of a trend's drift, log price a day")
+    jumps_per_day: float = Field(default=0.3, ge=0, description="sudden moves")
+    jump_size: float = Field(default=0.008, ge=0, description="standard deviation of a jump, log price")
     # Trade
-    opened_per_day: float = Field(13_000.0, ge=0, description="new contracts a day, base units")
-    volume_per_day: float = Field(250_000.0, gt=0, description="usual trade that leaves no position, base units a day")
+    opened_per_day: float = Field(default=13_000.0, ge=0, description="new contracts a day, base units")
+    volume_per_day: float = Field(
+        default=250_000.0, gt=0, description="usual trade that leaves no position, base units a day"
+    )
     closing_share: float = Field(
-        0.6,
+        default=0.6,
         ge=0,
         le=1,
         description="part of what leaves that meets the other side's leavers: open interest falls by it",
     )
-    cohorts_per_step: int = Field(4, ge=1, description="newcomers of a side fall into so many cohorts a step")
-    agents: tuple[AgentKind, ...] = Field(AGENTS, min_length=1, description="kinds of holders")
-    atr_bars: float = Field(48.0, ge=1, description="memory of the average true range that stops are placed by, bars")
-    # Impact of forced orders; 0 makes price exogenous
-    impact: float = Field(4.0, ge=0, description="Y in: move = Y x daily volatility x sqrt(forced / daily volume)")
-    permanent: float = Field(
-        0.1, ge=0, description="linear part that stays, as a share of the move of an order of 1% of daily volume"
+    cohorts_per_step: int = Field(default=4, ge=1, description="newcomers of a side fall into so many cohorts a step")
+    agents: tuple[AgentKind, ...] = Field(default=AGENTS, min_length=1, description="kinds of holders")
+    atr_bars: float = Field(
+        default=48.0, ge=1, description="memory of the average true range that stops are placed by, bars"
     )
-    recovery_minutes: float = Field(45.0, gt=0, description="half-life of the book's displacement")
+    # Impact of forced orders; 0 makes price exogenous
+    impact: float = Field(
+        default=4.0, ge=0, description="Y in: move = Y x daily volatility x sqrt(forced / daily volume)"
+    )
+    permanent: float = Field(
+        default=0.1,
+        ge=0,
+        description="linear part that stays, as a share of the move of an order of 1% of daily volume",
+    )
+    recovery_minutes: float = Field(default=45.0, gt=0, description="half-life of the book's displacement")
     # The true map
-    snapshot_bars: int = Field(72, ge=1, description="the true map is kept at the close of every so many bars")
-    bin_bps: float = Field(10.0, gt=0, le=200, description="width of its price bins, basis points of log price")
+    snapshot_bars: int = Field(default=72, ge=1, description="the true map is kept at the close of every so many bars")
+    bin_bps: float = Field(default=10.0, gt=0, le=200, description="width of its price bins, basis points of log price")
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +339,7 @@ def _write_table(table: pa.Table, path: Path, dictionary: list[str], encoding: d
             scratch,
             compression="zstd",
             compression_level=19,
-            use_dictionary=dictionary,
+            use_dictionary=dictionary,  # pyright: ignore[reportArgumentType]  (its stub forgets lists)
             column_encoding=encoding,
         )
         scratch.replace(path)

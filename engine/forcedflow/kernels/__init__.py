@@ -41,8 +41,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-Records = np.recarray[Any, np.dtype[np.void]]
-Record = Any  # one element of Records: fields by attribute, nested arrays as views
+Records = Any  # a numpy record array: fields by attribute, which no checker can follow
+Record = Any  # one element of it, nested arrays as views
 
 _SAFETY = {"boundscheck": True} if os.environ.get("FORCEDFLOW_BOUNDSCHECK") == "1" else {"cache": True}
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -87,7 +87,7 @@ CACHE_DIR, CACHE_NOTE = _cache_dir()
 
 
 def _compiled(function: _F, **options: bool | str) -> _F:
-    config: Any = numba.config
+    config: Any = numba.config  # pyright: ignore[reportPrivateImportUsage]
     users_own = config.CACHE_DIR  # the user's setting for the user's own functions stays as it was
     config.CACHE_DIR = str(CACHE_DIR)
     try:

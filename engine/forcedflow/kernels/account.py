@@ -564,7 +564,7 @@ def advance(prices: Prices, signals: Records, heard: int, state: State, asked: i
     book, orders = state.book[0], state.orders
     while True:
         while book.placed < asked and orders[book.placed].event < book.signal:
-            _place(state, rules, book.placed, prices.close[orders[book.placed].bar])
+            _place(state, rules, book.placed, float(prices.close[orders[book.placed].bar]))
             book.placed += 1
         up, down, wake, mask = _watch(state)
         signal = next_signal(signals, mask, book.signal, orders[book.placed].event if book.placed < asked else heard)

@@ -18,7 +18,7 @@ def follow(average: float, value: float, seen: int, memory: int) -> float:
 
 @lean_kernel
 def half_life_average(values: FloatArray, half_life: FloatArray, out: FloatArray) -> None:
-    """Write the average of ``values[0..i]`` to ``out[i]``; at bar ``j`` older weights halve every ``half_life[j]`` bars."""
+    """Write the average of ``values[0..i]`` to ``out[i]``: at bar ``j`` weights halve every ``half_life[j]`` bars."""
     total, weight = 0.0, 0.0
     for i in range(len(values)):
         keep = 0.5 ** (1.0 / half_life[i])

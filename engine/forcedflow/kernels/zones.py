@@ -17,6 +17,8 @@ from forcedflow.kernels.liquidation_map import LONG, NO_HIGH, NO_LOW, SHORT, bas
 
 __all__ = ["LIMITS", "bin_mass", "find_zone", "first_dense", "frontier", "mass_between", "outward", "take_stock"]
 
+TIE = 1e-9  # bins this near in mass count as equal: entries spread evenly make equals, and rounding must not choose
+
 LIMITS = np.dtype(
     [
         ("on", "f8"),  # density of a zone's peak: share of open interest per 1% of price
@@ -154,7 +156,7 @@ def find_zone(
             else:
                 mass += here + skipped
                 far, gap, skipped = j, 0, 0.0
-                if here > top:
+                if here > top * (1.0 + TIE):
                     top, peak = here, j
             j += away
         if top >= on and mass >= least:

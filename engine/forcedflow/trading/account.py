@@ -237,7 +237,7 @@ class Account:
         """The open positions, in the order of their entries."""
         open_now = self._state.lots[: self._traded().lots]
         return tuple(
-            OpenTrade(Side(lot.side), *(lot[name].item() for name in OpenTrade.__slots__[1:]))
+            OpenTrade(Side(lot.side), *(lot[f.name].item() for f in fields(OpenTrade)[1:]))
             for lot in self._state.orders[open_now]
         )
 

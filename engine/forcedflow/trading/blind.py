@@ -40,6 +40,7 @@ IntArray = npt.NDArray[np.int64]
 DRAWS: Final = 20  # deals of distances, and blind entries for each of the strategy's own
 RESAMPLES: Final = 2000
 MIN_TRADES: Final = 10
+MIN_DAYS: Final = 5  # fewer days, resampled, would pass chance for certainty
 DAY: Final = 86_400_000_000_000
 HOUR: Final = 3_600_000_000_000
 ATR_BAND: Final = 1.25
@@ -52,9 +53,10 @@ def contrasts(tape: Tape, strategy: Strategy, settings: AccountSettings, seed: i
     Returns
     -------
     dict
-        Keys ``placement`` and ``selection``: each None where fewer than ten orders filled, else a dict with ``n``
-        (orders of the strategy that filled), ``mean`` (ATR per order; positive: the map helped), ``low`` and ``high``
-        (95%), ``mde`` (the effect that 80% of such samples would tell from zero), ``unit`` and ``note``.
+        Keys ``placement`` and ``selection``: each None where fewer than ten orders filled, or all on fewer than five
+        days, else a dict with ``n`` (orders of the strategy that filled), ``mean`` (ATR per order; positive: the map
+        helped), ``low`` and ``high`` (95%), ``mde`` (the effect that 80% of such samples would tell from zero),
+        ``unit`` and ``note``.
     """
     nothing: dict[str, Any] = {"placement": None, "selection": None}
     if not strategy.is_plan():
@@ -201,7 +203,9 @@ def _matches(ledger: _Ledger, rng: np.random.Generator) -> tuple[IntArray, IntAr
 
 def _told(
     one: FloatArray, one_days: IntArray, other: FloatArray, other_days: IntArray, rng: np.random.Generator, note: str
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    if len(np.unique(one_days)) < MIN_DAYS:
+        return None
     low, high, error = day_bootstrap(one, one_days, other, other_days, rng)
     return {
         "n": len(one),

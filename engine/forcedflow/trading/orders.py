@@ -31,13 +31,15 @@ class Policy(Settings):
     """What the account does with a new order while others work or positions are open."""
 
     conflict: Literal["ignore", "replace", "reverse", "add"] = Field(
-        "ignore",
+        default="ignore",
         description="a new order while one works or a position is open: ignore it; let it replace them; "
         "let it replace them only if it is for the other side; add it",
     )
-    max_open: int = Field(1, ge=1, description="with conflict = add: working orders and positions at most")
-    cooldown: int = Field(0, ge=0, description="bars after a position closed in which no new order can fill")
-    once_per_group: bool = Field(False, description="trade each zone once; an order that never filled does not count")
+    max_open: int = Field(default=1, ge=1, description="with conflict = add: working orders and positions at most")
+    cooldown: int = Field(default=0, ge=0, description="bars after a position closed in which no new order can fill")
+    once_per_group: bool = Field(
+        default=False, description="trade each zone once; an order that never filled does not count"
+    )
 
 
 @dataclass(frozen=True, slots=True)

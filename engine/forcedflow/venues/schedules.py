@@ -26,11 +26,15 @@ _M = TypeVar("_M", bound=BaseModel)
 class Bracket(Settings):
     """One row of a maintenance table: a position above the row before and up to ``cap`` pays ``rate``."""
 
-    cap: float | None = Field(None, gt=0, description="largest position of the row; none: no end (last row only)")
+    cap: float | None = Field(
+        default=None, gt=0, description="largest position of the row; none: no end (last row only)"
+    )
     rate: float = Field(gt=0, lt=0.9, description="maintenance margin, share of position value")
-    max_leverage: float | None = Field(None, gt=0, description="highest leverage a position may be opened with")
+    max_leverage: float | None = Field(default=None, gt=0, description="highest leverage a position may be opened with")
     amount: float = Field(
-        0.0, ge=0, description="deducted from rate * value; where the file leaves it out, it follows from the rates"
+        default=0.0,
+        ge=0,
+        description="deducted from rate * value; where the file leaves it out, it follows from the rates",
     )
 
 
@@ -39,10 +43,10 @@ class Schedule(Settings):
 
     effective_from: AwareDatetime
     source: str = Field(min_length=1)
-    assumed: bool = Field(False, description="stands in for numbers or a date that are not at hand")
-    maintenance_on: Literal["entry", "mark"] | None = Field(None, description="in place of the venue's own")
+    assumed: bool = Field(default=False, description="stands in for numbers or a date that are not at hand")
+    maintenance_on: Literal["entry", "mark"] | None = Field(default=None, description="in place of the venue's own")
     caps_in: Literal["value", "contracts"] = Field(
-        "value",
+        default="value",
         description="value: in the currency of the margin, each rate paid on the part of the position within its row; "
         "contracts: one rate, chosen by the number of contracts, paid on the whole position",
     )
@@ -85,7 +89,9 @@ class Symbol(Settings):
     """A contract and its maintenance tables, oldest first."""
 
     face: float = Field(
-        1.0, gt=0, description="size of one contract: quote currency if inverse, base units if linear (for caps only)"
+        default=1.0,
+        gt=0,
+        description="size of one contract: quote currency if inverse, base units if linear (for caps only)",
     )
     schedules: tuple[Schedule, ...] = Field(min_length=1)
 
@@ -114,7 +120,9 @@ class Venue(Settings):
     contract: Literal["linear", "inverse"]
     trigger: Literal["mark", "last"] = Field(description="the price that liquidates")
     maintenance_on: Literal["entry", "mark"] = Field(description="the value on which maintenance is taken")
-    fee_in_maintenance: float = Field(0.0, ge=0, lt=0.1, description="fee that the venue adds to the maintenance rate")
+    fee_in_maintenance: float = Field(
+        default=0.0, ge=0, lt=0.1, description="fee that the venue adds to the maintenance rate"
+    )
     source: str = Field(min_length=1)
     fees: Fees
     symbols: dict[str, Symbol] = Field(min_length=1, description="by name; `default` serves symbols without their own")

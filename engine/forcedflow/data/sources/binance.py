@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from forcedflow.data.bars import Bars
 from forcedflow.data.series import Funding, Liquidations, OpenInterest
@@ -16,6 +17,8 @@ from forcedflow.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from forcedflow.data.checks import Columns
 
 __all__ = ["KLINES", "OI_LAG", "read_forced_orders", "read_funding", "read_klines", "read_open_interest"]
 
@@ -91,13 +94,12 @@ def read_forced_orders(path: str | Path) -> Mapping[str, Liquidations]:
     columns = read_columns(path, named, names=_FORCED_ORDER)
     symbols = np.array(read_strings(path, "symbol", names=_FORCED_ORDER))
     words = read_strings(path, "side", names=_FORCED_ORDER)
-    side = np.array([liquidated_side("binance-um", word) for word in words], dtype=np.int8)
+    side: npt.NDArray[np.int8] = np.array([liquidated_side("binance-um", word) for word in words], dtype=np.int8)
     back = np.diff(columns["ts"]) < 0
     if back.any():
         raise DataError("comes after a later time; sort the rows", file=path, row=int(back.argmax()) + 1, field="time")
-    return {
-        str(symbol): Liquidations(
-            *(column[symbols == symbol] for column in (columns["ts"], side, columns["price"], columns["qty"]))
-        )
-        for symbol in np.unique(symbols)
-    }
+    return {str(symbol): _picked(columns, side, symbols == symbol) for symbol in np.unique(symbols)}
+
+
+def _picked(columns: Columns, side: npt.NDArray[np.int8], rows: npt.NDArray[np.bool_]) -> Liquidations:
+    return Liquidations(columns["ts"][rows], side[rows], columns["price"][rows], columns["qty"][rows])
