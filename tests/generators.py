@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 JIT: bool = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 MINUTE, HOUR = 60_000_000_000, 3_600_000_000_000
-BEFORE_MARGIN_CHANGES = 1_768_176_000_000_000_000  # 2026-01-12 UTC: silver's margins rise on the 13th, 28th and on Feb 2
+BEFORE_MARGIN_CHANGES = (
+    1_768_176_000_000_000_000  # 2026-01-12 UTC: silver's margins rise on the 13th, 28th and on Feb 2
+)
 
 COARSE = MarketSettings(
     bin_bps=50, entry_points=2, min_coverage=0.05, zone_on=0.01, zone_off=0.005, reach=0.4, volume_bars=24
@@ -100,7 +102,9 @@ def profile(rng: np.random.Generator, holders: str) -> str:
     if holders in {"distances", "symmetric"}:
         count = int(rng.integers(1, 6))
         logs, weights = rng.uniform(0.01, 0.4, count), _weights(rng, count)
-        other, others = (logs, weights) if holders == "symmetric" else (rng.uniform(0.01, 0.4, count), _weights(rng, count))
+        other, others = (
+            (logs, weights) if holders == "symmetric" else (rng.uniform(0.01, 0.4, count), _weights(rng, count))
+        )
         sides = {"long": (-np.expm1(-logs), weights), "short": (np.expm1(other), others)}
         lines = []
         for side, (distances, shares) in sides.items():
@@ -191,7 +195,7 @@ FLAGS = ("gaps", "jumps", "flat", "quiet", "marks", "seconds", "missing", "oi_ju
 
 
 @st.composite
-def shapes(draw: st.DrawFn, *, bars: int = 60, **fixed: Any) -> Shape:
+def shapes(draw: st.DrawFn, /, *, bars: int = 60, **fixed: Any) -> Shape:
     """Draw a shape; keyword arguments are not drawn."""
     drawn: dict[str, Any] = {
         "seed": draw(st.integers(0, 2**32 - 1)),

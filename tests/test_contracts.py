@@ -15,6 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from forcedflow.data import load_dataset
+from forcedflow.data.series import Dataset, Funding, OpenInterest, VenueData
+from forcedflow.market.liquidation_map import LiquidationMap
+from forcedflow.market.tape import MarketPass
+from forcedflow.settings import MarketSettings
+from forcedflow.tables import EVENT_FLOATS, MARKET_BARS, EventKind, Events
 from generators import (
     COARSE,
     JIT,
@@ -30,20 +39,22 @@ from generators import (
     state_of,
     with_columns,
 )
-from hypothesis import assume, given
-from hypothesis import strategies as st
-
-from forcedflow.data import load_dataset
-from forcedflow.data.series import Dataset, Funding, OpenInterest, VenueData
-from forcedflow.market.liquidation_map import LiquidationMap
-from forcedflow.market.tape import MarketPass
-from forcedflow.settings import MarketSettings
-from forcedflow.tables import EVENT_FLOATS, MARKET_BARS, EventKind, Events
 
 LONG, SHORT = 0, 1
 FINE = MarketSettings(min_coverage=0.02)
 REAL = [("btcusdt-5m", 3000), ("btc-venues-1h", 7000), ("silver-1h", -900)]  # their densest stretches
-PRICES = ("near", "far", "peak", "close", "above_near", "above_far", "above_peak", "below_near", "below_far", "below_peak")
+PRICES = (
+    "near",
+    "far",
+    "peak",
+    "close",
+    "above_near",
+    "above_far",
+    "above_peak",
+    "below_near",
+    "below_far",
+    "below_peak",
+)
 
 
 def real(name: str, first: int) -> Dataset:
@@ -102,7 +113,7 @@ def assert_causal(market: Dataset, settings: MarketSettings, cut: int) -> None:
     assert all(columns[name][:cut].tobytes() == then[f"market {name}"] for name in MARKET_BARS)
 
 
-@examples(60)
+@examples(100)
 @given(shapes(bars=80), st.integers(1, 80))
 def test_a_prefix_replays_to_a_prefix_and_the_future_changes_nothing(shape: Shape, cut: int) -> None:
     market = dataset(shape)
@@ -155,7 +166,7 @@ def assert_consumed(live: MarketPass) -> None:
             assert not stored[layer, reached].any()
 
 
-@examples(40)
+@examples(60)
 @given(shapes(bars=60, oi_collapses=False), st.sampled_from([0.0, 0.00276, 1.0]))
 def test_every_contract_has_a_long_and_a_short(shape: Shape, hazard: float) -> None:
     live = MarketPass(dataset(shape), COARSE.model_copy(update={"hazard_per_hour": hazard}))
@@ -205,7 +216,7 @@ def assert_same_in_pieces(market: Dataset, settings: MarketSettings, seed: int) 
     assert state_of(pieces) == state_of(run(market, settings))
 
 
-@examples(40)
+@examples(60)
 @given(shapes(bars=80), st.integers(0, 2**32 - 1))
 def test_chunks_masks_buffers_and_grids_change_nothing(shape: Shape, seed: int) -> None:
     assert_same_in_pieces(dataset(shape), COARSE, seed)
@@ -256,7 +267,6 @@ def assert_same_repriced(market: Dataset, settings: MarketSettings, bins: int) -
         unit = 1.0 / factor if market.venues[0].contract == "inverse" else 1.0
         for k, mass in by_bin(one.map, layer).items():
             assert moved_mass.get(k + bins, 0.0) == pytest.approx(mass * unit, rel=1e-9, abs=1e-9 * largest)
-
 
 
 @examples(30)
@@ -327,7 +337,7 @@ def assert_reflected(here: LiquidationMap, there: LiquidationMap, centre: int, d
             assert mirrored.get(centre - k, 0.0) == pytest.approx(mass, rel=1e-9, abs=dust)
 
 
-@examples(40)
+@examples(60)
 @given(shapes(bars=60, venues=("linear",), holders="symmetric", flat=False))
 def test_the_world_in_a_mirror(shape: Shape) -> None:
     market = dataset(shape)

@@ -6,18 +6,19 @@ Rules and prices are tested in ``venues/``, sources and their timing in ``data/`
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from generators import HOUR, Shape, dataset, profile_file, with_columns, with_open_interest
 
 from forcedflow.data.bars import Bars
 from forcedflow.data.series import Dataset, OpenInterest, VenueData
 from forcedflow.market.feeds import stamps_of
 from forcedflow.market.tape import MarketPass, make_tape
 from forcedflow.settings import MarketSettings
+from generators import HOUR, Shape, dataset, profile_file, with_columns, with_open_interest
 
 LONG, SHORT = 0, 1
 NOBODY_CLOSES = MarketSettings(hazard_per_hour=0.0, entry_points=1, min_coverage=0.0)
@@ -34,7 +35,7 @@ def holders(stops: str = "") -> str:
 
 
 def market(
-    prices: npt.ArrayLike,
+    prices: Sequence[float | tuple[float, float]] | npt.NDArray[np.float64],
     oi: npt.ArrayLike,
     *,
     lag: int = 0,
@@ -43,7 +44,7 @@ def market(
     venue: tuple[str, str] = ("hyperliquid", "BTC"),
 ) -> Dataset:
     """Make hourly bars from (low, high) pairs or single prices, and open interest at each close."""
-    rows = np.array([(p, p) if np.isscalar(p) else p for p in prices], dtype=np.float64)  # type: ignore[union-attr]
+    rows = np.array([p if isinstance(p, tuple) else (p, p) for p in prices], dtype=np.float64)
     low, high = rows.T
     columns = {"open": high, "high": high, "low": low, "close": low, "volume": np.full(len(rows), 100.0)}
     if mark_low is not None:
@@ -80,7 +81,7 @@ def test_open_interest_of_one_side_is_that_of_the_other() -> None:
 
 
 def test_a_price_move_at_constant_open_interest_opens_nothing() -> None:
-    """T5: open interest in USD rises with price, and a map that differences it sees positions where none were opened."""
+    """T5: open interest in USD rises with price; a map that differences it sees positions that nobody opened."""
     moving = [100 * math.exp(0.05 * math.sin(k)) for k in range(50)]
     tape = make_tape(market(moving, np.full(50, 1000.0)), NOBODY_CLOSES, snapshots=0)
     assert not tape.market_bars["opened_long"].any()
@@ -136,7 +137,7 @@ def near_price(live: MarketPass) -> float:
 
 @pytest.mark.parametrize("lag", [0, 1, 3])
 def test_a_crash_is_settled_by_its_own_interval_however_late_it_is_known(lag: int) -> None:
-    """T9: burn and fall of open interest belong together; settled a bar apart they make phantom longs and kill others."""
+    """T9: burn and fall of open interest belong together; settled a bar apart they make phantom longs."""
     live = run(crash(lag))
     swept = live.market_bars()["swept_long_liq"]
     assert swept[12] == pytest.approx(500)
@@ -153,7 +154,8 @@ def test_settling_a_late_change_in_the_bar_where_it_is_known_makes_phantom_longs
     opened = live.market_bars()["opened_long"]
     assert opened[12] == pytest.approx(500)  # who were liquidated a moment ago are all back, at the bottom
     assert run(late, stop=12 + lag).map.between(0, 99)[LONG] == pytest.approx(500)
-    assert live.map.venues[0].faded[LONG] + (1000 - live.map.venues[0].unlocated[LONG]) > 100  # and others left for them
+    assert near_price(live) == pytest.approx(1 / 3)  # the fall then took a third of everybody, phantoms and the living
+    assert live.map.venues[0].unlocated[LONG] == pytest.approx(2000 / 3)
 
 
 def test_a_margin_rise_moves_live_thresholds() -> None:
@@ -167,8 +169,7 @@ def test_a_margin_rise_moves_live_thresholds() -> None:
         f"long = [{{ distance = {distance!r}, weight = 1.0 }}]\nshort = [{{ distance = 0.2, weight = 1.0 }}]\n"
     )
     data = market(np.full(hours, 110.0), [1000.0, *([1200.0] * (hours - 1))], venue=("comex", "SI"))
-    live = run(data, NOBODY_CLOSES.model_copy(update={"profile": profile_file(text), "bin_bps": 1.0}))
-    live = MarketPass(data, live.settings)
+    live = MarketPass(data, NOBODY_CLOSES.model_copy(update={"profile": profile_file(text), "bin_bps": 1.0}))
     for day, call in zip((20, 28, 33), calls, strict=True):  # the 21st and 29th of January, the 3rd of February
         live.advance(day * 24)
         at = live.map.prices[live.map.mass()[LONG] > 0]
@@ -179,11 +180,10 @@ def test_a_margin_rise_moves_live_thresholds() -> None:
 
 def test_a_margin_rise_liquidates_whom_it_catches() -> None:
     """A threshold that the rise moves beyond price is forced flow of that bar, not mass that price never meets."""
-    distance = 0.005  # 95 at 95.5: the rise to 11% moves it to 97
     text = (
         'name = "close"\ntitle = "t"\nsource = "s"\n[distances]\nnotional = 400000\n'
-        f"long = [{{ distance = {distance!r}, weight = 1.0 }}]\nshort = [{{ distance = 0.2, weight = 1.0 }}]\n"
-    )
+        "long = [{ distance = 0.005, weight = 1.0 }]\nshort = [{ distance = 0.2, weight = 1.0 }]\n"
+    )  # 95 at an entry of 95.5: the rise from 9% to 11% moves it to 97
     hours = 29 * 24
     data = market(np.full(hours, 95.5), [1000.0, *([1200.0] * (hours - 1))], venue=("comex", "SI"))
     tape = make_tape(data, NOBODY_CLOSES.model_copy(update={"profile": profile_file(text)}), snapshots=0)
@@ -196,16 +196,16 @@ def test_a_margin_rise_liquidates_whom_it_catches() -> None:
 
 
 def test_a_threshold_that_price_has_passed_within_a_bin_is_left_out() -> None:
-    """The low of 90.05 lies in one bin with the threshold of an entry at 100.1, and beyond it."""
-    data = market([(100.0, 100.0), (90.05, 110.15)], [1000.0, 1100.0])
-    live = run(data, NOBODY_CLOSES.model_copy(update={"bin_bps": 50.0}))
-    entry = math.sqrt(90.05 * 110.15)
-    assert 0.9 * entry < 90.05
-    reachable = run(market([(100.0, 100.0), (89.5, 110.8)], [1000.0, 1100.0]), live.settings)
-    assert 0.9 * math.sqrt(89.5 * 110.8) > 89.5
-    assert live.map.venues[0].added[LONG] == pytest.approx(100)
-    assert reachable.map.venues[0].added[LONG] == 0.0
-    assert reachable.map.venues[0].unlocated[LONG] == pytest.approx(1100)
+    """A low that lies in one bin with a threshold, just above it or just beyond."""
+    settings = NOBODY_CLOSES.model_copy(update={"bin_bps": 50.0})
+    for low, alive in ((89.9, True), (89.4, False)):
+        entry = math.sqrt(low * 110.5)
+        threshold = 0.9 * entry
+        assert (threshold < low) == alive
+        assert math.floor(math.log(threshold) / 0.005) == math.floor(math.log(low) / 0.005)
+        venue = run(market([(100.0, 100.0), (low, 110.5)], [1000.0, 1100.0]), settings).map.venues[0]
+        assert venue.added[LONG] == pytest.approx(100.0 if alive else 0.0)
+        assert venue.unlocated[LONG] == pytest.approx(1000.0 if alive else 1100.0)
 
 
 def test_two_stamps_that_become_known_together_report_both_openings() -> None:

@@ -1,4 +1,3 @@
-from forcedflow import record as _record
 from forcedflow.backtest import run as run
 from forcedflow.backtest import save as save
 from forcedflow.data.bars import Bars as Bars
@@ -10,6 +9,7 @@ from forcedflow.market.liquidation_map import LiquidationMap as LiquidationMap
 from forcedflow.market.tape import Tape as Tape
 from forcedflow.market.tape import make_tape as make_tape
 from forcedflow.record import Run as Run
+from forcedflow.record import read as load_run
 from forcedflow.replay import Replay as Replay
 from forcedflow.report import plot as plot
 from forcedflow.report.tearsheet import tearsheet as tearsheet
@@ -29,5 +29,35 @@ from forcedflow.trading.strategy import strategy_names as strategy_names
 from forcedflow.venues.rules import liquidation_price as liquidation_price
 
 __version__: str
-load_run = _record.read
-__all__: list[str]
+__all__ = [
+    "AccountSettings",
+    "Bars",
+    "Dataset",
+    "Event",
+    "EventKind",
+    "Events",
+    "ForcedFlowError",
+    "LiquidationMap",
+    "MapSnapshots",
+    "MarketSettings",
+    "Plan",
+    "Replay",
+    "Run",
+    "Side",
+    "Strategy",
+    "Tape",
+    "__version__",
+    "contrasts",
+    "dataset_names",
+    "find_strategy",
+    "liquidation_price",
+    "load_dataset",
+    "load_run",
+    "make_tape",
+    "plot",
+    "run",
+    "save",
+    "strategy_names",
+    "tearsheet",
+    "trade",
+]

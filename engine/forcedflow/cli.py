@@ -68,16 +68,21 @@ def run(
     """Replay a dataset (the bundled simulated one if left out), trade a strategy, write the record and tearsheet."""
     with _progress("market pass", quiet=as_json) as progress:
         from forcedflow.backtest import RunConfig, run_config, save  # noqa: PLC0415
+        from forcedflow.record import refuse_existing  # noqa: PLC0415
 
         values = _read_config(config) if config else {}
         given = {"dataset": dataset, "strategy": strategy, "start": start, "end": end, "seed": seed, "repair": repair}
         values |= {name: value for name, value in given.items() if value is not None}
         for where, key, value in map(_setting, settings or ()):
-            values[where] = {**values.get(where, {}), key: value}
+            before = values.get(where, {})
+            values[where] = {**before, key: value} if isinstance(before, dict) else before
         chosen = RunConfig.of(values)
         folder = out or _new_folder(chosen.dataset, chosen.strategy)
+        refuse_existing(folder)  # before the work, not after it
         result = run_config(chosen, progress)
         folder = save(result, folder)
+    if values.get("data_hash", result.config["data_hash"]) != result.config["data_hash"]:
+        typer.echo(f"forcedflow: the data are not those of {config}: another hash", err=True)
     if as_json:
         _print_json(_run_json(result, folder))
     else:
@@ -230,6 +235,11 @@ def main() -> None:
             raise
         message = " ".join(str(error).split())
         typer.echo(f"forcedflow: {message}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if debug:
+            raise
+        typer.echo(f"forcedflow: {error}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("forcedflow: interrupted, nothing was written", err=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["BARS", "FORMAT", "Run", "Table", "read", "write"]
+__all__ = ["BARS", "FORMAT", "Run", "Table", "read", "refuse_existing", "write"]
 
 FORMAT: Final = 1
 """Number of the folder's format; a reader refuses another one."""
@@ -123,8 +123,7 @@ def write(run: Run, folder: str | Path, pages: Mapping[str, str] | None = None) 
         The folder exists, the disk refuses, or a table is not of its schema.
     """
     target = Path(folder).absolute()
-    if target.exists():
-        raise RecordError(f"{target} exists and is never overwritten; give another folder or remove it")
+    refuse_existing(target)
     beside = target.parent / f".{target.name}.{uuid.uuid4().hex}"
     try:
         beside.mkdir(parents=True)
@@ -138,6 +137,19 @@ def write(run: Run, folder: str | Path, pages: Mapping[str, str] | None = None) 
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return target
+
+
+def refuse_existing(folder: str | Path) -> None:
+    """Raise where a record's folder exists already.
+
+    Raises
+    ------
+    RecordError
+        Naming the folder.
+    """
+    target = Path(folder).absolute()
+    if target.exists():
+        raise RecordError(f"{target} exists and is never overwritten; give another folder or remove it")
 
 
 def read(folder: str | Path) -> Run:

@@ -7,9 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from generators import COARSE, HOUR, JIT, Shape, dataset, examples, shapes, with_open_interest
 from hypothesis import given
-from naive.liquidation_map import NaiveMap
 
 from forcedflow.data.series import Dataset, OpenInterest
 from forcedflow.kernels import records
@@ -26,6 +24,8 @@ from forcedflow.kernels.liquidation_map import (
 )
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import MarketSettings
+from generators import COARSE, HOUR, JIT, Shape, dataset, examples, shapes, with_open_interest
+from naive.liquidation_map import NaiveMap
 
 
 def largest_oi(market: Dataset) -> float:
@@ -55,7 +55,7 @@ def assert_twins(market: Dataset, settings: MarketSettings) -> None:
                 np.testing.assert_allclose(venue[name], getattr(twin, name), rtol=1e-9, atol=near, err_msg=name)
 
 
-@examples(40)
+@examples(80)
 @given(shapes(bars=40))
 def test_every_bin_agrees_with_the_cohorts(shape: Shape) -> None:
     assert_twins(dataset(shape), COARSE)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from generators import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from naive.market_pass import wilder
 
 from forcedflow.kernels.structure import follow, half_life_average
+from generators import examples
+from naive.market_pass import wilder
 
 values = st.lists(st.floats(0, 1e6), min_size=1, max_size=40)
 

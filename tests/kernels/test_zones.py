@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pytest
-from generators import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from naive.zones import between, zones
 
 from forcedflow.kernels import Records, records
 from forcedflow.kernels.liquidation_map import HEAD, LONG, NO_HIGH, NO_LOW, SHORT, VENUE, held
@@ -25,6 +23,8 @@ from forcedflow.kernels.zones import (
     take_stock,
 )
 from forcedflow.settings import MarketSettings
+from generators import examples
+from naive.zones import between, zones
 
 WIDTH, FIRST, BINS = 0.005, 100, 60
 

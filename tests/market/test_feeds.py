@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from generators import COARSE, HOUR, Shape, dataset, examples, profile_file, shapes, with_columns
 from hypothesis import given
 from hypothesis import strategies as st
-from naive.liquidation_map import NaiveVenue, estimated
-from naive.liquidation_map import stamps_of as naive_stamps
 
 from forcedflow.data.series import Dataset
 from forcedflow.errors import SettingsError
 from forcedflow.kernels.liquidation_map import MAX_STOPS, MAX_TIERS
 from forcedflow.market.feeds import Feed, estimate_open_interest, stamps_of
 from forcedflow.settings import MarketSettings
+from generators import COARSE, HOUR, Shape, dataset, examples, profile_file, shapes, with_columns
+from naive.liquidation_map import NaiveVenue, estimated
+from naive.liquidation_map import stamps_of as naive_stamps
 
 
 @examples(60)

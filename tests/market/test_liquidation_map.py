@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from generators import COARSE, Shape, dataset, examples, shapes
 from hypothesis import given
-from naive.liquidation_map import LONG, SHORT, NaiveMap
 
 from forcedflow.market.tape import MarketPass
+from generators import COARSE, Shape, dataset, examples, shapes
+from naive.liquidation_map import LONG, SHORT, NaiveMap
 
 
 @examples(15)

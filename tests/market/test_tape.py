@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from generators import COARSE, JIT, Shape, dataset, examples, shapes
 from hypothesis import given
 from hypothesis import strategies as st
-from naive.market_pass import NaivePass
 
 from forcedflow.data import load_dataset
 from forcedflow.data.series import Dataset
 from forcedflow.market.tape import MarketPass, make_tape
 from forcedflow.settings import MarketSettings
 from forcedflow.tables import EVENT_FLOATS, MARKET_BARS, EventKind
+from generators import COARSE, Shape, dataset, examples, shapes
+from naive.market_pass import NaivePass
 
 
 def assert_twins(market: Dataset, settings: MarketSettings) -> int:
@@ -38,16 +38,22 @@ def assert_twins(market: Dataset, settings: MarketSettings) -> int:
     return len(events)
 
 
-@examples(60)
+@examples(150)
 @given(shapes(bars=60))
 def test_every_event_agrees_with_the_plain_loop(shape: Shape) -> None:
     assert_twins(dataset(shape), COARSE)
 
 
-@examples(15)
-@given(shapes(bars=60), st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 2), st.sampled_from([0.1, 0.5, 1.0]))
+@examples(40)
+@given(shapes(bars=60), st.sampled_from([0.0, 0.5, 0.9]), st.integers(0, 2), st.sampled_from([0.1, 0.5, 0.95]))
 def test_every_event_agrees_under_other_settings(shape: Shape, coverage: float, bridge: int, swept: float) -> None:
-    changed = {"min_coverage": coverage, "zone_bridge": bridge, "swept_share": swept, "zone_valley": 0.3, "bin_bps": 90.0}
+    changed = {
+        "min_coverage": coverage,
+        "zone_bridge": bridge,
+        "swept_share": swept,
+        "zone_valley": 0.3,
+        "bin_bps": 90.0,
+    }
     assert_twins(dataset(shape), COARSE.model_copy(update=changed))
 
 
@@ -66,14 +72,16 @@ def test_real_markets_agree_with_the_plain_loop(shared_data: Path, name: str, fi
     """The crash of October 2025 lies in the second, sessions and estimated open interest in the third."""
     market = load_dataset(name)
     ts = market.bars.ts
-    cut = market.between(int(ts[first]), int(ts[first + (count if JIT else count // 4)]))
+    cut = market.between(int(ts[first]), int(ts[first + count]))
     settings = MarketSettings(entry_points=2, min_coverage=0.02, bin_bps=20)
     assert assert_twins(cut, settings) > 3
 
 
 def test_events_have_a_total_order() -> None:
     events = make_tape(dataset(Shape(seed=4, bars=150, step=0.03, jumps=True)), COARSE, snapshots=0).events
-    keys = list(zip(events.bar.tolist(), events.kind.tolist(), events.side.tolist(), events.group.tolist(), strict=True))
+    keys = list(
+        zip(events.bar.tolist(), events.kind.tolist(), events.side.tolist(), events.group.tolist(), strict=True)
+    )
     assert len(keys) > 50
     assert keys == sorted(set(keys))
 

@@ -79,7 +79,9 @@ def estimated(dataset: Dataset, settings: MarketSettings) -> list[Stamp]:
             math.prod(0.5 ** (1.0 / (settings.oi_halflife_days * per_day[j])) for j in range(k + 1, i + 1))
             for k in range(i + 1)
         ]
-        volume = math.fsum(w * float(v) for w, v in zip(weights, bars.volume[: i + 1], strict=True)) / math.fsum(weights)
+        volume = math.fsum(w * float(v) for w, v in zip(weights, bars.volume[: i + 1], strict=True)) / math.fsum(
+            weights
+        )
         found.append(Stamp(volume * per_day[i] * settings.oi_turnover, i, i))
     return found
 
@@ -122,7 +124,7 @@ class NaiveVenue:
             )
             for change in schedule_changes(profile, data.venue, data.symbol, start, end, reference_entry=entry)
         ]
-        stops = []
+        stops: list[tuple[str, float, float, float]] = []
         for stop in profile.stops:
             value = {"atr": "multiple", "round": "step"}[stop.kind]
             beyond = 0.0 if stop.kind == "atr" else stop.beyond_bps * 1e-4 / width
@@ -227,7 +229,7 @@ class NaiveMap:
                 self._spread(venue, side, opened, interval, bar, atr)
                 continue
             alive = venue.held(side) + venue.unlocated[side]
-            if -opened < alive:
+            if -opened < alive - 1e-12 * last.value:  # what rounding leaves of everything is nothing
                 venue.close_voluntarily(side, -opened / alive)
                 continue
             venue.close_voluntarily(side, 1.0)
@@ -255,11 +257,11 @@ class NaiveMap:
     def open(self, venue: NaiveVenue, side: int, mass: float, entry: float, reached: float, atr: float) -> None:
         """Every holder has a tier, and perhaps a stop: his threshold is the nearer; those already crossed are gone."""
         away = -1 if side == LONG else 1
-        holders = []
+        holders: list[tuple[int, float, float]] = []
         for offset, weight in venue.tiers[side]:
             stopless = weight
-            for kind, share, value, beyond in venue.stops:
-                at = self._stop(kind, value, beyond, side, entry, atr)
+            for rule, share, value, beyond in venue.stops:
+                at = self._stop(rule, value, beyond, side, entry, atr)
                 if at is not None and (at - entry) * away < offset * away:
                     holders.append((STOP, at, weight * share))
                     stopless -= weight * share

@@ -30,7 +30,9 @@ def between(mass: Mapping[int, float], one: int, other: int) -> float:
     return math.fsum(mass.get(k, 0.0) for k in range(min(one, other), max(one, other) + 1))
 
 
-def zones(mass: Mapping[int, float], side: int, start: int, last: int, oi: float, settings: MarketSettings) -> list[Zone]:
+def zones(
+    mass: Mapping[int, float], side: int, start: int, last: int, oi: float, settings: MarketSettings
+) -> list[Zone]:
     """All zones that begin between ``start`` and ``last``, nearest first; the look ends at ``last``."""
     away = -1 if side == LONG else 1
     bins = list(range(start, last + away, away))

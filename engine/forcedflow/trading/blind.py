@@ -184,17 +184,20 @@ def _matches(ledger: _Ledger, rng: np.random.Generator) -> tuple[IntArray, IntAr
     """Return pairs (order, bar): blind bars that match an order's hour of the day and ATR."""
     bars, atr = ledger.tape.bars, ledger.tape.market_bars["atr"]
     hour = bars.close_ts % DAY // HOUR
-    first = int(ledger.events.bar[0])  # the map had nothing to say before
+    ordered = np.argsort(atr, kind="stable")
+    ordered = ordered[ordered >= ledger.events.bar[0]]  # the map had nothing to say before
+    pools = {at: ordered[hour[ordered] == at] for at in np.unique(hour[ledger.events.bar])}
     like: list[IntArray] = []
     found: list[IntArray] = []
-    for row in range(len(ledger.events)):
-        bar = int(ledger.events.bar[row])
-        fits = (hour == hour[bar]) & (atr <= atr[bar] * ATR_BAND) & (atr >= atr[bar] / ATR_BAND)
-        fits[:first] = fits[bar] = False
-        candidates = np.flatnonzero(fits)
+    for row, bar in enumerate(ledger.events.bar):
+        pool = pools[hour[bar]]
+        levels = atr[pool]
+        begin = np.searchsorted(levels, atr[bar] / ATR_BAND)
+        end = np.searchsorted(levels, atr[bar] * ATR_BAND, side="right")
+        candidates = pool[begin:end]
+        candidates = candidates[candidates != bar]
         if len(candidates):
-            drawn = rng.choice(candidates, DRAWS)
-            found.append(drawn)
+            found.append(rng.choice(candidates, DRAWS))
             like.append(np.full(DRAWS, row))
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64)
