@@ -54,7 +54,7 @@ class MarketSettings(Settings):
     )
     zone_bridge: int = Field(default=1, ge=0, description="bins below zone_off that a zone may span")
     zone_min_mass: float = Field(default=0.003, ge=0, description="least mass of a zone, share of OI")
-    min_coverage: float = Field(default=0.2, ge=0, le=1, description="no zones while less of OI than this is located")
+    min_coverage: float = Field(default=0.2, ge=0, lt=1, description="no zones while less of OI than this is located")
     reach: float = Field(default=0.15, gt=0, le=2, description="how far from price zones are looked for, log price")
     near_atr: float = Field(default=3.0, gt=0, description="a zone within so many ATR is near")
     swept_share: float = Field(

@@ -103,12 +103,15 @@ def test_market_pass(benchmark: BenchmarkFixture, full: bool, tell: Callable[[st
 
     loop = best(lambda: read(*columns), rounds=4 * rounds)
     floor = best(bare_map, setup=lambda: grown(dataset), rounds=rounds)
-    benchmark.pedantic(
+    benchmark.pedantic(  # type: ignore[no-untyped-call]
         lambda market: market.advance(), setup=lambda: ((MarketPass(dataset, event_rows=1 << 17),), {}), rounds=rounds
     )
     if not full:
         return
+    assert benchmark.stats is not None
     whole = benchmark.stats.stats.min
     benchmark.extra_info |= {"floor_over_loop": floor / loop, "pass_over_floor": whole / floor}
     each = [f"{name} {seconds / n * 1e9:.1f}" for name, seconds in (("loop", loop), ("floor", floor), ("pass", whole))]
-    tell(f"market pass over bare map {whole / floor:.2f}, bare map over plain loop {floor / loop:.0f}; ns a bar: {each}")
+    tell(
+        f"market pass over bare map {whole / floor:.2f}, bare map over plain loop {floor / loop:.0f}; ns a bar: {each}"
+    )

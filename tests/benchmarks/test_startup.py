@@ -44,6 +44,8 @@ def test_startup(full: bool, tell: Callable[[str], None], tmp_path: Path) -> Non
         times.append(time.perf_counter() - begun)
         cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     kernels = seconds(sys.executable, "-c", "import forcedflow.kernels.market_pass")
-    tell(f"import forcedflow {ours:.2f} s, --help {helped:.2f} s, import numpy {numpy:.2f} s, import numba {numba:.2f} s")
+    tell(
+        f"import forcedflow {ours:.2f} s, --help {helped:.2f} s, import numpy {numpy:.2f} s, import numba {numba:.2f} s"
+    )
     tell(f"import forcedflow's kernels {kernels:.2f} s; run on 10,000 bars, warm cache {min(times):.2f} s")
     tell(f"cold run {cold:.1f} s of CPU, of which compiling {cold - min(cpu):.1f} s")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forcedflow.data.series import Dataset
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, VenueError
 from forcedflow.kernels.liquidation_map import MAX_STOPS, MAX_TIERS
 from forcedflow.market.feeds import Feed, estimate_open_interest, stamps_of
+from forcedflow.market.tape import MarketPass
 from forcedflow.settings import MarketSettings
 from generators import COARSE, HOUR, Shape, dataset, examples, profile_file, shapes, with_columns
 from naive.liquidation_map import NaiveVenue, estimated
@@ -113,3 +116,9 @@ def test_a_profile_fitted_on_the_data_is_labelled() -> None:
     notes = Feed.of(market, MarketSettings(profile=inside)).notes
     assert "profile fitted was fitted on data that this run replays: in-sample" in notes
     assert not any("in-sample" in note for note in Feed.of(market, MarketSettings(profile=before)).notes)
+
+
+def test_a_dataset_without_venues_is_refused() -> None:
+    bare = replace(dataset(Shape()), venues=())
+    with pytest.raises(VenueError, match="no venue"):
+        MarketPass(bare)

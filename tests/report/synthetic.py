@@ -116,7 +116,8 @@ def synthetic_events(bars: dict[str, Any], trades: dict[str, Any]) -> Events:
     columns["mass_before"] += 0.02
     columns["age"] += 12.0
     whole = ("bar", "ts", "kind", "side", "group")
-    return Events(**{n: c.astype(np.int64 if n in whole else np.float64) for n, c in columns.items()})
+    typed: dict[str, Any] = {n: c.astype(np.int64 if n in whole else np.float64) for n, c in columns.items()}
+    return Events(**typed)
 
 
 def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: int = 4, seed: int = 7) -> Run:

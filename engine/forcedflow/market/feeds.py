@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, VenueError
 from forcedflow.kernels import records
 from forcedflow.kernels.liquidation_map import (
     CHANGE,
@@ -106,10 +106,12 @@ class Feed:
         Raises
         ------
         VenueError
-            Where a venue has no rule for the symbol, or the profile's positions cannot exist there.
+            Where there is no venue, where it has no rule for the symbol, or the profile's positions cannot exist there.
         SettingsError
             Where a profile has more tiers or stops than the map takes.
         """
+        if not dataset.venues:
+            raise VenueError(f"dataset {dataset.name} has no venue: name one, whose rule and holders make the map")
         bars, width = dataset.bars, settings.bin_bps * 1e-4
         sessions = dataset.calendar == "sessions"
         venues = records(VENUE, len(dataset.venues))
