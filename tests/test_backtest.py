@@ -240,3 +240,20 @@ def test_real_data_runs(name: str, shared_data: Path, tmp_path: Path) -> None:
     result = ff.run(name)
     assert result.summary["estimated_open_interest"] == (name == "silver-1h")
     assert (ff.save(result, tmp_path / "run") / "tearsheet.html").stat().st_size > 100_000
+
+
+REAL = [name for name in ff.dataset_names() if name != "simulated"]
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_every_real_dataset_ends_with_a_record_and_a_tearsheet(name: str, shared_data: Path, tmp_path: Path) -> None:
+    found = ff.run(name)
+    folder = ff.save(found, tmp_path / name)
+    assert found.summary["trades"] > 0
+    assert found.summary["coverage"] > 0.9
+    assert 0.002 < found.summary["implied_liquidation_rate"] < 0.07
+    doubtful = found.summary["implied_liquidation_rate"] > 0.03
+    assert doubtful == any("liquidated a day" in warning for warning in found.summary["warnings"])
+    assert found.summary["estimated_open_interest"] == (name == "silver-1h")
+    assert 100_000 < (folder / "tearsheet.html").stat().st_size < 3_000_000
+    assert ff.load_run(folder).summary == found.summary

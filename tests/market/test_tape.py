@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forcedflow.data import load_dataset
+from forcedflow.data import Bars, OpenInterest, VenueData, load_dataset
 from forcedflow.data.series import Dataset
 from forcedflow.market.tape import MarketPass, make_tape
 from forcedflow.settings import MarketSettings
@@ -153,3 +153,21 @@ def test_any_event_buffer_will_do(rows: int) -> None:
     small.advance()
     assert small.event_count == len(make_tape(market, COARSE, snapshots=0).events) > 20
     assert not math.isnan(small.events().close.sum())
+
+
+def test_memory_is_flat_in_the_number_of_bars() -> None:
+    """The map is as large after many bars as after few, where price stays in one range."""
+
+    def kept(bars: int) -> int:
+        ts = np.arange(bars) * 60_000_000_000
+        price = 30_000 * np.exp(0.02 * np.sin(np.arange(bars) / 50))
+        columns = {"ts": ts, "open": price, "high": price * 1.001, "low": price * 0.999, "close": price}
+        walk, _ = Bars.from_columns(columns | {"volume": np.full(bars, 10.0)})
+        held = OpenInterest.from_columns(ts + walk.interval, np.full(bars, 1e4), ts + 2 * walk.interval)
+        venue = VenueData("hyperliquid", "BTC", "linear", "hyperliquid-like", held)
+        market = MarketPass(Dataset("sine", "sine", walk, (venue,)))
+        market.advance()
+        arrays = market.map.arrays
+        return sum(part.nbytes for name, part in arrays._asdict().items() if name != "stamps")
+
+    assert kept(20_000) == kept(1_000)
