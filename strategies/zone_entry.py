@@ -36,7 +36,7 @@ class ZoneEntry(Strategy):
     stop_atr: float = Field(
         default=1.0, gt=0, le=20, description="stop: ATR beyond the far (absorb) or behind the near (ride) edge"
     )
-    target_atr: float = Field(default=4.0, gt=0, le=50, description="absorb: ATR from entry to target, at most")
+    target_atr: float = Field(default=8.0, gt=0, le=50, description="absorb: ATR from entry to target, at most")
     min_reward: float = Field(default=0.5, ge=0, description="least distance to the target over distance to the stop")
     expiry: int = Field(default=48, ge=1, description="absorb: bars the order rests")
     hold: int = Field(default=288, ge=0, description="bars a position lasts at most; 0: no limit")
