@@ -38,17 +38,10 @@ __all__ = [
     "STOP_SWING",
     "VENUE",
     "MapArrays",
-    "add",
     "base_per_unit",
-    "burn",
-    "fade",
     "held",
-    "put",
-    "resum",
-    "settle",
     "step",
     "stop_position",
-    "take_changes",
 ]
 
 LONG, SHORT = 0, 1
@@ -157,7 +150,7 @@ def base_per_unit(venue: Record, position: float, width: float) -> float:
 
 
 @lean_kernel
-def burn(head: Record, venue: Record, stored: FloatArray, v: int, layer: int, reach: float) -> float:
+def _burn(head: Record, venue: Record, stored: FloatArray, v: int, layer: int, reach: float) -> float:
     """Empty the bins of a layer that price reached and return their mass, native unit.
 
     ``reach`` is the position of the bar's low for a long layer, of its high for a short one. Mass beyond the bar's
@@ -191,7 +184,7 @@ def burn(head: Record, venue: Record, stored: FloatArray, v: int, layer: int, re
 
 
 @lean_kernel
-def resum(head: Record, venue: Record, stored: FloatArray, v: int, side: int) -> None:
+def _resum(head: Record, venue: Record, stored: FloatArray, v: int, side: int) -> None:
     """Sum the bins of a side's layers afresh."""
     for layer in (side, side + 2):
         total = 0.0
@@ -222,7 +215,7 @@ def _fold(head: Record, venue: Record, stored: FloatArray, v: int, side: int) ->
         if venue.scale[side] == 0.0:
             venue.low[layer], venue.high[layer] = NO_LOW, NO_HIGH
     venue.scale[side] = 1.0
-    resum(head, venue, stored, v, side)
+    _resum(head, venue, stored, v, side)
 
 
 @small_kernel
@@ -232,7 +225,7 @@ def held(venue: Record, side: int) -> float:
 
 
 @small_kernel
-def fade(head: Record, venue: Record, stored: FloatArray, v: int, side: int, share: float) -> float:
+def _fade(head: Record, venue: Record, stored: FloatArray, v: int, side: int, share: float) -> float:
     """Let holders close by themselves and return what they closed; ``share`` = exp(-hazard * hours) stays."""
     before = held(venue, side) + venue.unlocated[side]
     _keep(head, venue, stored, v, side, share)
@@ -240,7 +233,7 @@ def fade(head: Record, venue: Record, stored: FloatArray, v: int, side: int, sha
 
 
 @small_kernel
-def put(bins: FloatArray, first: int, side: int, position: float, dead: int, mass: float) -> int:
+def _put(bins: FloatArray, first: int, side: int, position: float, dead: int, mass: float) -> int:
     """Split ``mass`` (already over scale) between the two bins around ``position``; return the lower one.
 
     ``dead`` is the first bin that price has already crossed: nothing lands at or above it in a long layer, at or below
@@ -304,7 +297,7 @@ def _first_beyond(venue: Record, side: int, alive: int, distance: float) -> int:
 
 
 @lean_kernel
-def add(
+def _add(
     head: Record,
     venue: Record,
     stored: FloatArray,
@@ -339,7 +332,7 @@ def add(
     lower, nearest = 0, 0
     for t in range(alive, tiers):
         part = unit * (venue.weights[side, t] - venue.weights[side, t + 1])
-        lower = put(bins, first, side, home + venue.offsets[side, t], dead, part)
+        lower = _put(bins, first, side, home + venue.offsets[side, t], dead, part)
         if t == alive:
             nearest = lower
     _widen(venue, side, min(nearest, lower), max(nearest, lower) + 1, scaled)
@@ -380,7 +373,7 @@ def _add_with_stops(
         beyond = _first_beyond(venue, side, alive, position - entry)
         if beyond < tiers and not _crossed(position, reached, side):
             part = venue.stop_share[s] * venue.weights[side, beyond]
-            lower = put(stored[v, side + 2], head.first, side, position, dead_stop, unit * part)
+            lower = _put(stored[v, side + 2], head.first, side, position, dead_stop, unit * part)
             _widen(venue, side + 2, lower, lower + 1, unit * part)
             stopped += part
     for t in range(alive, tiers):
@@ -390,7 +383,7 @@ def _add_with_stops(
             if t >= _first_beyond(venue, side, alive, position - entry):
                 share -= venue.stop_share[s]
         part = max(share, 0.0) * (venue.weights[side, t] - venue.weights[side, t + 1])
-        lower = put(
+        lower = _put(
             stored[v, side], head.first, side, entry - venue.origin[side] + venue.offsets[side, t], dead, unit * part
         )
         _widen(venue, side, lower, lower + 1, unit * part)
@@ -399,7 +392,7 @@ def _add_with_stops(
 
 
 @lean_kernel
-def take_changes(venue: Record, changes: Records, bar: int) -> None:
+def _take_changes(venue: Record, changes: Records, bar: int) -> None:
     """Take up the margin schedules in force from this bar: new thresholds for new mass, a shift for what is live."""
     while venue.next_change < venue.end_change and changes[venue.next_change].bar <= bar:
         change = changes[venue.next_change]
@@ -434,7 +427,7 @@ def _settle_side(
     if opened < 0.0 and -opened < before:
         _keep(head, venue, stored, v, side, 1.0 + opened / before)
         if -opened > 0.5 * before:
-            resum(head, venue, stored, v, side)
+            _resum(head, venue, stored, v, side)
     elif opened < 0.0:  # more was swept and faded since the stamp than the stamp says there was
         _keep(head, venue, stored, v, side, 0.0)
         venue.overdrawn[side] += after - stamp.value
@@ -448,7 +441,7 @@ def _settle_side(
 
 
 @lean_kernel
-def settle(
+def _settle(
     head: Record,
     venue: Record,
     stored: FloatArray,
@@ -514,7 +507,7 @@ def _spread(
                 if points > 1:
                     mass /= points
                 if mass > 0.0:
-                    add(head, venue, stored, v, side, mass, entry, worst_bottom if side == LONG else worst_top, atr)
+                    _add(head, venue, stored, v, side, mass, entry, worst_bottom if side == LONG else worst_top, atr)
 
 
 @lean_kernel
@@ -560,19 +553,19 @@ def step(
     for v in range(len(venues)):
         venue = venues[v]
         if venue.next_change < venue.end_change:
-            take_changes(venue, changes, bar)
+            _take_changes(venue, changes, bar)
         venue.opened[LONG] = venue.opened[SHORT] = 0.0
         if venue.settled >= 0:
             for side in (LONG, SHORT):
-                flow = burn(head, venue, stored, v, side, mark_bottom if side == LONG else mark_top)
+                flow = _burn(head, venue, stored, v, side, mark_bottom if side == LONG else mark_top)
                 if venue.stops > 0:
-                    flow += burn(head, venue, stored, v, side + 2, bottom if side == LONG else top)
-                flow += fade(head, venue, stored, v, side, head.share)
+                    flow += _burn(head, venue, stored, v, side + 2, bottom if side == LONG else top)
+                flow += _fade(head, venue, stored, v, side, head.share)
                 flows[v, side, here] = flow
                 venue.pending[side] += flow
         while venue.next_stamp < venue.end_stamp and stamps[venue.next_stamp].known <= bar:
-            settle(head, venue, stored, flows, path, v, bar, stamps[venue.next_stamp], atr)
+            _settle(head, venue, stored, flows, path, v, bar, stamps[venue.next_stamp], atr)
             venue.next_stamp += 1
         if bar % RESUM_EVERY == 0:
-            resum(head, venue, stored, v, LONG)
-            resum(head, venue, stored, v, SHORT)
+            _resum(head, venue, stored, v, LONG)
+            _resum(head, venue, stored, v, SHORT)
