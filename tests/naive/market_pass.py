@@ -69,8 +69,8 @@ class NaivePass:
         atr, volume = wilder(self.ranges, self.settings.atr_bars), wilder(self.volumes, self.settings.volume_bars)
         before = (self.position, self.oi, self.coverage)
         here: list[Row] = []
-        here += self.cross(bar, LONG, math.ceil(self.map.mark_bottom[bar]))
-        here += self.cross(bar, SHORT, math.floor(self.map.mark_top[bar]))
+        here += self.cross(bar, LONG, math.ceil(max(self.map.bottom[bar], self.map.mark_bottom[bar])))
+        here += self.cross(bar, SHORT, math.floor(min(self.map.top[bar], self.map.mark_top[bar])))
         self.map.step(bar, atr)
         self.position = math.log(self.bars.close[bar]) / self.width
         self.oi, self.coverage = self.map.stock(self.position)

@@ -379,11 +379,12 @@ def advance(
         last = max(bar - 1, 0)
         hours = session_hours if session_hours > 0.0 else (ts[bar] - ts[last]) / 3.6e12
 
-        # 1. The bar against the zones frozen at the close before.
+        # 1. The bar against the zones frozen at the close before: reached is what last price and mark price both reached,
+        # so what counts as swept was stops and liquidations alike.
         position_before, oi_before = head.position, head.oi
         coverage_before = (head.coverage[LONG], head.coverage[SHORT])
         for side in (LONG, SHORT):
-            touched = math.ceil(mark_bottom) if side == LONG else math.floor(mark_top)
+            touched = math.ceil(max(bottom, mark_bottom)) if side == LONG else math.floor(min(top, mark_top))
             count = _cross(head, venues, stored, zones[side], averages, limits, rows, count, bar, side, touched)
 
         # 2. The map through the close of the bar.
