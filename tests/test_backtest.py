@@ -225,21 +225,13 @@ def test_reopened_share_counts_what_comes_back(tape: ff.Tape) -> None:
 def test_the_implied_rate_is_a_mean_over_bars_that_the_map_knows(tape: ff.Tape) -> None:
     market = tape.market_bars
     shares = [
-        (market["swept_long_liq"][k] + market["swept_short_liq"][k]) / 2 / market["oi"][k]
-        for k in range(len(tape.bars))
+        (market["swept_long_liq"][k] + market["swept_short_liq"][k]) / 2 / market["oi"][k - 1]
+        for k in range(1, len(tape.bars))
         if market["coverage_long"][k] + market["coverage_short"][k] >= 0.5 and market["oi"][k] > 0
     ]
     assert tape.implied_liquidation_rate == pytest.approx(np.mean(shares) * 288)
     unknown = market | {"oi": np.zeros(len(tape.bars))}
     assert replace(tape, market_bars=unknown).implied_liquidation_rate is None
-
-
-@pytest.mark.parametrize("name", ["btcusdt-1h", "silver-1h"])
-def test_real_data_runs(name: str, shared_data: Path, tmp_path: Path) -> None:
-    assert shared_data.is_dir()
-    result = ff.run(name)
-    assert result.summary["estimated_open_interest"] == (name == "silver-1h")
-    assert (ff.save(result, tmp_path / "run") / "tearsheet.html").stat().st_size > 100_000
 
 
 REAL = [name for name in ff.dataset_names() if name != "simulated"]
@@ -257,3 +249,23 @@ def test_every_real_dataset_ends_with_a_record_and_a_tearsheet(name: str, shared
     assert found.summary["estimated_open_interest"] == (name == "silver-1h")
     assert 100_000 < (folder / "tearsheet.html").stat().st_size < 3_000_000
     assert ff.load_run(folder).summary == found.summary
+
+
+def test_fees_are_the_venues_unless_they_are_set(shared_data: Path) -> None:
+    silver = ff.run("silver-1h", start="2026-01-05", end="2026-02-10", params={"once_per_group": False})
+    assert silver.config["account"]["taker_fee"] == 0.00001
+    assert any(warning.startswith("fees of comex are assumed") for warning in silver.summary["warnings"])
+    chosen = ff.run("silver-1h", start="2026-01-05", end="2026-02-10", account={"taker_fee": 0.0005, "maker_fee": 0.0})
+    assert chosen.config["account"]["taker_fee"] == 0.0005
+    assert not any("fees of" in warning for warning in chosen.summary["warnings"])
+    replay = ff.Replay(
+        "silver-1h", "zone_entry", start="2026-01-05", end="2026-02-10", params={"once_per_group": False}
+    )
+    np.testing.assert_array_equal(replay.finish().equity["equity"], silver.equity["equity"])
+
+
+def test_a_replay_takes_what_a_run_takes() -> None:
+    with pytest.raises(SettingsError, match="bin_bp"):
+        ff.Replay("simulated", market={"bin_bp": 5})
+    with pytest.raises(SettingsError, match="mode"):
+        ff.Replay("simulated", "zone_entry", params={"mode": "up"})

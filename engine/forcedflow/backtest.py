@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from forcedflow.data import load_dataset
@@ -20,8 +21,8 @@ from forcedflow.replay import Replay
 from forcedflow.report.scorecard import scorecard
 from forcedflow.report.tearsheet import tearsheet
 from forcedflow.settings import AccountSettings, MarketSettings, Settings, parse
-from forcedflow.tables import LAYERS, EventKind
-from forcedflow.trading.account import trade
+from forcedflow.tables import LAYERS, PLAUSIBLE_RATE, EventKind
+from forcedflow.trading.account import trade, with_venue_fees
 from forcedflow.trading.blind import contrasts
 from forcedflow.trading.strategy import Strategy, find_strategy, source_hash
 
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunConfig", "run", "save"]
 
-PLAUSIBLE_RATE: Final = (0.002, 0.03)
-"""Liquidated share of open interest a day that prints allow for (about 1%: min66633/liquidation-cascade-research)."""
+FloatArray = npt.NDArray[np.float64]
 
 
 class RunConfig(Settings):
@@ -76,6 +76,7 @@ _FOUND: Final = (
 class _Outcome:
     tape: Tape
     trading: Trading
+    fee_notes: tuple[str, ...]
     market_pass_s: float
     trade_pass_s: float
 
@@ -100,9 +101,9 @@ def run(
     dataset
         A name in the catalog, or the path of a dataset's TOML file.
     strategy
-        A shipped strategy's name, or the path of a file that defines one.
+        Name of a strategy in ./strategies or of a shipped one, or the path of a file that defines one.
     params, market, account
-        Settings that differ from the defaults.
+        Settings that differ from the defaults. Fees that are not set are those of the dataset's first venue.
     start, end
         ISO dates or times (UTC); bars that open at ``start`` or later and are complete at ``end`` are replayed.
     repair
@@ -147,6 +148,8 @@ def run_config(config: RunConfig, progress: Callable[[int, int], None] | None = 
     kind = find_strategy(config.strategy)
     strategy = parse(kind, dict(config.params), f"strategy {config.strategy}")
     data = load_dataset(config.dataset, config.start, config.end, config.repair)
+    account, fee_notes = with_venue_fees(config.account, data)
+    config = config.model_copy(update={"account": account})
     total = len(data.bars)
     told = None if progress is None else lambda done: progress(done, total)
     begun = time.perf_counter()
@@ -159,7 +162,7 @@ def run_config(config: RunConfig, progress: Callable[[int, int], None] | None = 
         trading = replay.finish()
         tape, made = replay.tape(), begun
     done = time.perf_counter()
-    return _record(config, strategy, _Outcome(tape, trading, made - begun, done - made))
+    return _record(config, strategy, _Outcome(tape, trading, fee_notes, made - begun, done - made))
 
 
 def save(run: Run, folder: str | Path) -> Path:
@@ -228,6 +231,7 @@ def _summary(outcome: _Outcome) -> dict[str, Any]:
         "to": time_text(int(bars.close_ts[-1])),
         "bars": len(bars),
         "coverage": tape.coverage,
+        "coverage_mean": float(_covered(tape).mean()),
         "implied_liquidation_rate": rate,
         "reopened_share": reopened_share(tape),
         "events": {kind.title: int(np.count_nonzero(tape.events.kind == kind)) for kind in EventKind},
@@ -237,7 +241,7 @@ def _summary(outcome: _Outcome) -> dict[str, Any]:
         "venues": [f"{venue.venue} {venue.symbol}" for venue in data.venues],
         "files": [list(file) for file in data.files],
         "repairs": list(data.repairs),
-        "warnings": [*dict.fromkeys((*tape.notes, *data.repairs, *_warnings(tape, rate, trading.ambiguous_bars)))],
+        "warnings": [*dict.fromkeys((*tape.notes, *outcome.fee_notes, *data.repairs, *_warnings(tape, trading)))],
     }
 
 
@@ -258,8 +262,15 @@ def reopened_share(tape: Tape) -> float | None:
     return float(again.sum() / swept[large].sum())
 
 
-def _warnings(tape: Tape, rate: float | None, ambiguous: int) -> list[str]:
+def _covered(tape: Tape) -> FloatArray:
+    """Return the located share of open interest at each bar, mean of longs and shorts."""
+    covered: FloatArray = (tape.market_bars["coverage_long"] + tape.market_bars["coverage_short"]) / 2
+    return covered
+
+
+def _warnings(tape: Tape, trading: Trading) -> list[str]:
     low, high = PLAUSIBLE_RATE
+    rate, ambiguous = tape.implied_liquidation_rate, trading.ambiguous_bars
     warnings = []
     if rate is not None and not low <= rate <= high:
         warnings.append(
@@ -267,6 +278,9 @@ def _warnings(tape: Tape, rate: float | None, ambiguous: int) -> list[str]:
         )
     if tape.coverage < tape.settings.min_coverage:
         warnings.append(f"only {tape.coverage:.0%} of open interest is located: the map is not trusted, no zones")
+    entries = trading.trades["entry_bar"]
+    if len(entries) and (least := _covered(tape)[entries].min()) < 0.5:
+        warnings.append(f"at one entry only {least:.0%} of open interest was located")
     if ambiguous:
         warnings.append(f"bars that held both a stop and a target, which only finer bars could order: {ambiguous}")
     return warnings

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forcedflow.data import load_dataset
 from forcedflow.market.tape import MarketPass
-from forcedflow.settings import AccountSettings, MarketSettings
+from forcedflow.settings import AccountSettings, MarketSettings, parse, settings_of
 from forcedflow.tables import Event, EventKind
-from forcedflow.trading.account import Account, react
+from forcedflow.trading.account import Account, react, with_venue_fees
 from forcedflow.trading.orders import Policy
 from forcedflow.trading.strategy import Strategy, find_strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from forcedflow.data.series import Dataset
     from forcedflow.market.liquidation_map import LiquidationMap
@@ -36,8 +36,12 @@ class Replay:
         A dataset, its name in the catalog, or the path of its TOML file.
     strategy
         A strategy, its name or the path of its file; without one, the loop is the strategy.
+    params
+        Parameters of a strategy given by name or path that differ from its defaults.
     market, account
-        Settings.
+        Settings, or a mapping of those that differ from the defaults. Fees that are not set are the first venue's.
+    start, end
+        ISO dates or times (UTC) of the bars to replay.
     listen
         Kinds of event to step at; left out, those that the strategy hears, or all of them without a strategy. The
         account hears every event either way.
@@ -58,20 +62,29 @@ class Replay:
         dataset: Dataset | str | Path,
         strategy: Strategy | str | Path | None = None,
         *,
-        market: MarketSettings | None = None,
-        account: AccountSettings | None = None,
+        params: Mapping[str, Any] | None = None,
+        market: MarketSettings | Mapping[str, Any] | None = None,
+        account: AccountSettings | Mapping[str, Any] | None = None,
+        start: str | None = None,
+        end: str | None = None,
         listen: Collection[EventKind] | None = None,
         snapshots: int = 0,
     ) -> None:
         self.dataset = load_dataset(dataset) if isinstance(dataset, str | Path) else dataset
-        self.strategy = find_strategy(strategy)() if isinstance(strategy, str | Path) else strategy
+        if start is not None or end is not None:
+            self.dataset = self.dataset.between(start, end)
+        if isinstance(strategy, str | Path):
+            strategy = parse(find_strategy(strategy), dict(params or {}), f"strategy {strategy}")
+        self.strategy = strategy
         hears = tuple(EventKind) if self.strategy is None else self.strategy.hears()
         self._listen = frozenset(hears if listen is None else listen)
         # A handler looks at the map: the market must not be ahead of any event that the strategy hears.
         self._stops = self._listen if self.strategy is None else self._listen.union(hears)
-        self._market = MarketPass(self.dataset, market, snapshots=snapshots)
+        rules = settings_of(MarketSettings, market, "market")
+        costs, self.notes = with_venue_fees(settings_of(AccountSettings, account, "account"), self.dataset)
+        self._market = MarketPass(self.dataset, rules, snapshots=snapshots)
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
-        self.account = Account(self.dataset.bars, account or AccountSettings(), policy)
+        self.account = Account(self.dataset.bars, costs, policy)
         self._heard = 0
         self._steps = self._walk()
 

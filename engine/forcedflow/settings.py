@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from forcedflow.errors import SettingsError
 
-__all__ = ["AccountSettings", "MarketSettings", "Settings", "explain", "parse"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["AccountSettings", "MarketSettings", "Settings", "explain", "parse", "settings_of"]
 
 
 class Settings(BaseModel):
@@ -75,9 +78,11 @@ class AccountSettings(Settings):
     """What trading costs and what the account may do."""
 
     cash: float = Field(default=100_000.0, gt=0, description="initial equity, quote currency")
-    maker_fee: float = Field(default=0.0002, ge=-0.01, lt=0.1, description="fee of a limit fill, share of notional")
+    maker_fee: float = Field(
+        default=0.0002, ge=-0.01, lt=0.1, description="of a limit fill, share of notional; a run takes the venue's"
+    )
     taker_fee: float = Field(
-        default=0.0005, ge=-0.01, lt=0.1, description="fee of a market or stop fill, share of notional"
+        default=0.0005, ge=-0.01, lt=0.1, description="of a market or stop fill; a run takes the venue's"
     )
     half_spread_bps: float = Field(
         default=0.5, ge=0, lt=1000, description="paid by market and stop fills, basis points"
@@ -116,3 +121,14 @@ def parse(model: type[_M], values: dict[str, Any], what: str) -> _M:
         if any(e["type"] == "extra_forbidden" for e in error.errors(include_url=False)):
             raise SettingsError(f"{found}. Known: {', '.join(model.model_fields)}") from None
         raise found from None
+
+
+def settings_of(model: type[_M], given: Mapping[str, Any] | _M | None, what: str) -> _M:
+    """Return settings that are given as such, as a mapping of what differs from the defaults, or not at all.
+
+    Raises
+    ------
+    SettingsError
+        As :func:`parse`.
+    """
+    return given if isinstance(given, model) else parse(model, dict(given or {}), what)

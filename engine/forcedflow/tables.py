@@ -26,6 +26,7 @@ __all__ = [
     "LAYERS",
     "MARKET_BARS",
     "ORDERS",
+    "PLAUSIBLE_RATE",
     "TRADES",
     "Event",
     "EventKind",
@@ -39,6 +40,10 @@ IntArray = npt.NDArray[np.int64]
 
 LAYERS: Final = ("long_liq", "short_liq", "long_stop", "short_stop")
 """Layers of the map in index order; longs' thresholds lie below their entry, and sweeping them is forced selling."""
+
+
+PLAUSIBLE_RATE: Final = (0.002, 0.03)
+"""Liquidated share of open interest a day that prints allow for (about 1%: min66633/liquidation-cascade-research)."""
 
 
 class Side(IntEnum):
@@ -66,8 +71,8 @@ class EventKind(IntEnum):
 EVENT_FLOATS: Final = (
     "close",  # close of the bar
     "atr",  # average true range before the bar, as a log distance: price * exp(k * atr) is k ATR away
-    "near",  # edge of the zone that faces the price it was met from
-    "far",  # the other edge
+    "near",  # edge of the zone that faces the price it was met from: the centre of its outermost bin
+    "far",  # the other edge, likewise
     "peak",  # price of its densest bin
     "mass_before",  # mass inside the edges before the bar, share of open interest
     "mass_after",  # the same after the bar

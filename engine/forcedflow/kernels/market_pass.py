@@ -379,8 +379,8 @@ def advance(
         last = max(bar - 1, 0)
         hours = session_hours if session_hours > 0.0 else (ts[bar] - ts[last]) / 3.6e12
 
-        # 1. The bar against the zones frozen at the close before: reached is what last price and mark price both reached,
-        # so what counts as swept was stops and liquidations alike.
+        # 1. The bar against the zones frozen at the close before. Reached is what last and mark price both reached, so
+        # that what counts as swept was swept of stops and liquidations alike.
         position_before, oi_before = head.position, head.oi
         coverage_before = (head.coverage[LONG], head.coverage[SHORT])
         for side in (LONG, SHORT):

@@ -246,7 +246,9 @@ class Tape:
         known = (market["coverage_long"] + market["coverage_short"] >= 0.5) & (market["oi"] > 0)
         if not known.any():
             return None
-        swept = (market["swept_long_liq"] + market["swept_short_liq"])[known] / 2 / market["oi"][known]
+        before = np.concatenate((market["oi"][:1], market["oi"][:-1]))  # what there was to be swept
+        known &= before > 0
+        swept = (market["swept_long_liq"] + market["swept_short_liq"])[known] / 2 / before[known]
         return float(swept.sum() / (known.sum() * bars.interval / 8.64e13))
 
 

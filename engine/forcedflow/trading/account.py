@@ -15,14 +15,16 @@ from forcedflow.tables import EventKind, Events, Side
 from forcedflow.trading.ledger import Trading, tabulate
 from forcedflow.trading.orders import Asked, Plan, Policy
 from forcedflow.trading.strategy import Strategy, ask, check_elementwise, handle
+from forcedflow.venues import load_venue
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from forcedflow.data.bars import Bars
+    from forcedflow.data.series import Dataset
     from forcedflow.settings import AccountSettings
 
-__all__ = ["Account", "OpenTrade", "react", "trade"]
+__all__ = ["Account", "OpenTrade", "react", "trade", "with_venue_fees"]
 
 _NO_BAR: Final = -(2**62)
 _A = TypeVar("_A", bound=npt.NDArray[Any])
@@ -276,6 +278,19 @@ class Account:
         )
         for name, column in columns.items():
             self._state.orders[name][start : self._asked] = column
+
+
+def with_venue_fees(settings: AccountSettings, dataset: Dataset) -> tuple[AccountSettings, tuple[str, ...]]:
+    """Take the fees that were not set from the dataset's first venue; return with them what a reader must be told."""
+    if not dataset.venues:
+        return settings, ()
+    name = dataset.venues[0].venue
+    fees = load_venue(name).fees
+    theirs = {"maker_fee": fees.maker, "taker_fee": fees.taker}
+    taken = {field: fee for field, fee in theirs.items() if field not in settings.model_fields_set}
+    used = settings.model_copy(update=taken)
+    assumed = fees.assumed and (used.maker_fee, used.taker_fee) == (fees.maker, fees.taker)
+    return used, (f"fees of {name} are assumed: {fees.source}",) if assumed else ()
 
 
 def react(strategy: Strategy, events: Events, market: object, account: Account) -> None:
