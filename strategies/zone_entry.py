@@ -64,7 +64,7 @@ class ZoneEntry(Strategy):
         risk, reward = side * (entry - stop), side * (target - entry)
         wanted = (
             (events.kind == kind)
-            & (events.fuel >= self.min_fuel)
+            & ((events.fuel >= self.min_fuel) | (self.min_fuel == 0))  # without volume there is no fuel to ask for
             & (events.mass_before >= self.min_mass)
             & (events.coverage >= self.min_coverage)
             & (risk > 0)

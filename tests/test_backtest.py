@@ -11,7 +11,7 @@ import pytest
 
 import forcedflow as ff
 from forcedflow.backtest import RunConfig, reopened_share, run_config
-from forcedflow.errors import RecordError, SettingsError, StrategyError
+from forcedflow.errors import RecordError, SettingsError, StrategyError, VenueError
 from forcedflow.tables import LAYERS, MARKET_BARS
 
 if TYPE_CHECKING:
@@ -269,3 +269,54 @@ def test_a_replay_takes_what_a_run_takes() -> None:
         ff.Replay("simulated", market={"bin_bp": 5})
     with pytest.raises(SettingsError, match="mode"):
         ff.Replay("simulated", "zone_entry", params={"mode": "up"})
+
+
+PEEKS = f"""{HEAD}
+class Peeks(ff.Strategy):
+    def on_zone_near(self, event, market, account):
+        assert len(market.bars) == event.bar + 1 == market.bar + 1
+        for what, name in ((market, "dataset"), (account, "advance"), (account, "observe"), (account, "result")):
+            assert not hasattr(what, name), name
+"""
+
+
+def test_a_handler_sees_no_later_bar_and_cannot_move_time(tmp_path: Path) -> None:
+    found = ff.run("simulated", written(tmp_path, PEEKS), end="2025-01-20")
+    assert found.summary["events"]["ZoneNear"] > 0
+    assert any("no blind contrasts" in warning for warning in found.summary["warnings"])
+
+
+def test_a_strategy_that_ends_the_process_is_an_error(tmp_path: Path) -> None:
+    quits = RAISES.replace('ZeroDivisionError("oops")', "SystemExit(0)")
+    with pytest.raises(StrategyError, match=r"Breaks.*ZoneNear in bar \d+.*SystemExit"):
+        ff.run("simulated", written(tmp_path, quits))
+
+
+def test_a_map_between_two_prices_in_either_order() -> None:
+    replay = ff.Replay("simulated")
+    seen = 0
+    for event in replay:
+        if event.kind is ff.EventKind.ZONE_ENTRY and event.mass_after > 0:
+            there = replay.map.between(event.near, event.far)
+            assert there.tolist() == replay.map.between(event.far, event.near).tolist()
+            side = there[[0, 2]] if event.side < 0 else there[[1, 3]]
+            assert side.sum() == pytest.approx(event.mass_after * replay.map.open_interest)
+            seen += 1
+    assert seen > 10
+
+
+def test_contracts_must_be_the_venues(tape: ff.Tape) -> None:
+    data = tape.dataset
+    inverse = replace(data, venues=(replace(data.venues[0], contract="inverse"),))
+    with pytest.raises(VenueError, match="binance-um has linear contracts"):
+        ff.make_tape(inverse)
+
+
+def test_without_volume_the_map_goes_on_and_it_is_said(tape: ff.Tape) -> None:
+    data = tape.dataset
+    silent = replace(data.bars, volume=np.zeros(len(data.bars)))
+    found = ff.make_tape(replace(data, bars=silent))
+    assert any("no volume" in note for note in found.notes)
+    assert not (found.events.kind == ff.EventKind.FORCED_FLOW).any()
+    strategy = ff.find_strategy("zone_entry")()
+    assert len(ff.trade(silent, found.events, strategy, ff.AccountSettings()).trades["net"]) > 0

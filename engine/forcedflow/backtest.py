@@ -49,7 +49,7 @@ class RunConfig(Settings):
     start: str | None = None
     end: str | None = None
     repair: tuple[str, ...] = ()
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -157,12 +157,11 @@ def run_config(config: RunConfig, progress: Callable[[int, int], None] | None = 
         tape = make_tape(data, config.market, progress=told)
         made = time.perf_counter()
         trading = trade(data.bars, tape.events, strategy, config.account, config.seed)
-    else:  # handlers need the live map: market and account step together
+    else:  # handlers need the live map: market and account step together, and one time covers both
         replay = Replay(data, strategy, market=config.market, account=config.account, snapshots=1000)
         trading = replay.finish()
-        tape, made = replay.tape(), begun
-    done = time.perf_counter()
-    return _record(config, strategy, _Outcome(tape, trading, fee_notes, made - begun, done - made))
+        tape, made = replay.tape(), time.perf_counter()
+    return _record(config, strategy, _Outcome(tape, trading, fee_notes, made - begun, time.perf_counter() - made))
 
 
 def save(run: Run, folder: str | Path) -> Path:
@@ -189,7 +188,7 @@ def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
             | {"python": platform.python_version()},
             "cpu": host_cpu(),
         },
-        summary=_summary(outcome),
+        summary=_summary(outcome, strategy),
         events=tape.events,
         orders=trading.orders,
         fills=trading.fills,
@@ -218,7 +217,7 @@ def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
     )
 
 
-def _summary(outcome: _Outcome) -> dict[str, Any]:
+def _summary(outcome: _Outcome, strategy: Strategy) -> dict[str, Any]:
     tape, trading = outcome.tape, outcome.trading
     bars, data = tape.bars, tape.dataset
     rate = tape.implied_liquidation_rate
@@ -241,7 +240,9 @@ def _summary(outcome: _Outcome) -> dict[str, Any]:
         "venues": [f"{venue.venue} {venue.symbol}" for venue in data.venues],
         "files": [list(file) for file in data.files],
         "repairs": list(data.repairs),
-        "warnings": [*dict.fromkeys((*tape.notes, *outcome.fee_notes, *data.repairs, *_warnings(tape, trading)))],
+        "warnings": [
+            *dict.fromkeys((*tape.notes, *outcome.fee_notes, *data.repairs, *_warnings(tape, trading, strategy)))
+        ],
     }
 
 
@@ -268,7 +269,7 @@ def _covered(tape: Tape) -> FloatArray:
     return covered
 
 
-def _warnings(tape: Tape, trading: Trading) -> list[str]:
+def _warnings(tape: Tape, trading: Trading, strategy: Strategy) -> list[str]:
     low, high = PLAUSIBLE_RATE
     rate, ambiguous = tape.implied_liquidation_rate, trading.ambiguous_bars
     warnings = []
@@ -277,10 +278,14 @@ def _warnings(tape: Tape, trading: Trading) -> list[str]:
             f"the map implies that {rate:.2%} of open interest is liquidated a day; prints say {low:.1%} to {high:.0%}"
         )
     if tape.coverage < tape.settings.min_coverage:
-        warnings.append(f"only {tape.coverage:.0%} of open interest is located: the map is not trusted, no zones")
+        warnings.append(
+            f"only {tape.coverage:.0%} of open interest is located (the map starts empty at the first bar): no zones"
+        )
     entries = trading.trades["entry_bar"]
     if len(entries) and (least := _covered(tape)[entries].min()) < 0.5:
         warnings.append(f"at one entry only {least:.0%} of open interest was located")
+    if not strategy.is_plan():
+        warnings.append("no blind contrasts: only strategies of the plan form can be dealt other stops and entries")
     if ambiguous:
         warnings.append(f"bars that held both a stop and a target, which only finer bars could order: {ambiguous}")
     return warnings

@@ -81,8 +81,9 @@ def run(
         refuse_existing(folder)  # before the work, not after it
         result = run_config(chosen, progress)
         folder = save(result, folder)
-    if values.get("data_hash", result.config["data_hash"]) != result.config["data_hash"]:
-        typer.echo(f"forcedflow: the data are not those of {config}: another hash", err=True)
+    for fact in ("data_hash", "strategy_hash", "versions", "cpu"):
+        if values.get(fact, result.config[fact]) != result.config[fact]:
+            typer.echo(f"forcedflow: not a repetition of {config}: another {fact}", err=True)
     if as_json:
         _print_json(_run_json(result, folder))
     else:
@@ -299,7 +300,7 @@ def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
 
     if CACHE_NOTE:
         typer.echo(f"forcedflow: {CACHE_NOTE}", err=True)
-    if not any(CACHE_DIR.rglob("*.nbi")):
+    if not all(any(CACHE_DIR.rglob(f"{kernel}.advance-*.nbi")) for kernel in ("market_pass", "account")):
         typer.echo("forcedflow: compiling kernels, once; later runs start at once", err=True)
     if quiet or not sys.stderr.isatty():
         yield lambda done, total: None
@@ -366,7 +367,9 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(*header, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in header:
+        table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console(markup=False).print(table)

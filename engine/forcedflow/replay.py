@@ -9,19 +9,44 @@ from forcedflow.data import load_dataset
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import AccountSettings, MarketSettings, parse, settings_of
 from forcedflow.tables import Event, EventKind
-from forcedflow.trading.account import Account, react, with_venue_fees
+from forcedflow.trading.account import Account, Desk, react, with_venue_fees
 from forcedflow.trading.orders import Policy
 from forcedflow.trading.strategy import Strategy, find_strategy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from forcedflow.data.bars import Bars
     from forcedflow.data.series import Dataset
     from forcedflow.market.liquidation_map import LiquidationMap
     from forcedflow.market.tape import Tape
     from forcedflow.trading.ledger import Trading
 
-__all__ = ["Replay"]
+__all__ = ["Market", "Replay"]
+
+
+class Market:
+    """What a handler may look at: the live map, and the bars so far."""
+
+    __slots__ = ("_replay",)
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+
+    @property
+    def map(self) -> LiquidationMap:
+        """The liquidation map at the close of the current bar."""
+        return self._replay.map
+
+    @property
+    def bar(self) -> int:
+        """The current bar."""
+        return self._replay.bar
+
+    @property
+    def bars(self) -> Bars:
+        """The bars up to the current one."""
+        return self._replay.bars
 
 
 class Replay:
@@ -70,9 +95,9 @@ class Replay:
         listen: Collection[EventKind] | None = None,
         snapshots: int = 0,
     ) -> None:
-        self.dataset = load_dataset(dataset) if isinstance(dataset, str | Path) else dataset
+        data = load_dataset(dataset) if isinstance(dataset, str | Path) else dataset
         if start is not None or end is not None:
-            self.dataset = self.dataset.between(start, end)
+            data = data.between(start, end)
         if isinstance(strategy, str | Path):
             strategy = parse(find_strategy(strategy), dict(params or {}), f"strategy {strategy}")
         self.strategy = strategy
@@ -81,10 +106,12 @@ class Replay:
         # A handler looks at the map: the market must not be ahead of any event that the strategy hears.
         self._stops = self._listen if self.strategy is None else self._listen.union(hears)
         rules = settings_of(MarketSettings, market, "market")
-        costs, self.notes = with_venue_fees(settings_of(AccountSettings, account, "account"), self.dataset)
-        self._market = MarketPass(self.dataset, rules, snapshots=snapshots)
+        costs, self.notes = with_venue_fees(settings_of(AccountSettings, account, "account"), data)
+        self._market = MarketPass(data, rules, snapshots=snapshots)
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
-        self.account = Account(self.dataset.bars, costs, policy)
+        self._account = Account(data.bars, costs, policy)
+        self.account = Desk(self._account)
+        """Where a loop without a strategy orders."""
         self._heard = 0
         self._steps = self._walk()
 
@@ -97,6 +124,12 @@ class Replay:
     def bar(self) -> int:
         """The current bar, -1 before the first."""
         return self._market.bar - 1
+
+    @property
+    def bars(self) -> Bars:
+        """The bars up to the current one."""
+        bars = self._market.dataset.bars
+        return bars.between(None, int(bars.close_ts[self.bar]) if self.bar >= 0 else int(bars.ts[0]))
 
     def __iter__(self) -> Iterator[Event]:
         """Go on to the next event that is listened to, until the bars are used up; a loop left early can be resumed."""
@@ -111,18 +144,18 @@ class Replay:
             for row in range(len(events)):
                 now = events[row : row + 1]
                 if self.strategy is None:
-                    self.account.observe(now)
+                    self._account.observe(now)
                 else:
-                    react(self.strategy, now, self, self.account)
+                    react(self.strategy, now, Market(self), self._account)
                 if now.kind[0] in self._listen:
                     yield now.row(0)
-        self.account.advance(self.bar)
+        self._account.advance(self.bar)
 
     def finish(self) -> Trading:
         """Take what is left of the bars, and return the account's tables."""
         for _ in self._steps:
             pass
-        return self.account.result()
+        return self._account.result()
 
     def tape(self) -> Tape:
         """Return bars, events and map so far, as a batch run would have made them."""

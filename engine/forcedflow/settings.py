@@ -24,7 +24,7 @@ class MarketSettings(Settings):
     """How the map is kept and what counts as a zone. All thresholds are dimensionless."""
 
     # The map
-    bin_bps: float = Field(default=10.0, gt=0, le=200, description="width of a price bin, basis points of log price")
+    bin_bps: float = Field(default=10.0, ge=0.1, le=200, description="width of a price bin, basis points of log price")
     profile: str | None = Field(
         default=None, description="holder profile in place of the dataset's own, by name or TOML path"
     )
@@ -45,8 +45,8 @@ class MarketSettings(Settings):
     )
     oi_halflife_days: float = Field(default=7.0, gt=0, description="half-life of that average, days of trading time")
     # Structure
-    atr_bars: int = Field(default=48, ge=1, description="memory of the average true range, bars")
-    volume_bars: int = Field(default=288, ge=1, description="memory of the average volume per bar, bars")
+    atr_bars: int = Field(default=48, ge=1, le=10_000_000, description="memory of the average true range, bars")
+    volume_bars: int = Field(default=288, ge=1, le=10_000_000, description="memory of the average volume per bar, bars")
     # Zones
     zone_on: float = Field(
         default=0.015, gt=0, description="a zone's peak density: mass per 1% of price as a share of OI"
@@ -55,7 +55,7 @@ class MarketSettings(Settings):
     zone_valley: float = Field(
         default=0.6, ge=0, lt=1, description="a zone also ends where density falls to this share of its peak"
     )
-    zone_bridge: int = Field(default=1, ge=0, description="bins below zone_off that a zone may span")
+    zone_bridge: int = Field(default=1, ge=0, le=1000, description="bins below zone_off that a zone may span")
     zone_min_mass: float = Field(default=0.003, ge=0, description="least mass of a zone, share of OI")
     min_coverage: float = Field(default=0.2, ge=0, lt=1, description="no zones while less of OI than this is located")
     reach: float = Field(default=0.15, gt=0, le=2, description="how far from price zones are looked for, log price")

@@ -147,18 +147,15 @@ def test_the_interval_covers_the_truth() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["market", "limit"]))
-def test_placement_is_zero_where_all_distances_are_equal(seed: int, entry: str) -> None:
+def test_placement_says_nothing_where_all_distances_are_equal(seed: int, entry: str) -> None:
     bars, at, side, _ = random_case(seed, orders=30, days=10)
     limit = bars.close[at] * np.exp(-0.3 * side * 0.004)
     reference = bars.close[at] if entry == "market" else limit
     events = entries(bars, at, side, 1, 1, near=limit)
     stop, target = reference * np.exp(-2 * side * 0.004), reference * np.exp(3 * side * 0.004)
     events = replace(events, far=stop, peak=target)
-    found = contrasts(tape_of(bars, events, 0.004), FromTape(entry=entry), AccountSettings())["placement"]
-    if entry == "market":
-        assert found["n"] == 30
-    if found is not None:
-        assert (found["mean"], found["low"], found["high"]) == pytest.approx((0, 0, 0), abs=1e-9)
+    found = contrasts(tape_of(bars, events, 0.004), FromTape(entry=entry), AccountSettings())
+    assert found["placement"] is None  # dealing them changes nothing but rounding, which must not look like an effect
 
 
 def test_placement_is_centred_on_zero_where_distances_know_nothing() -> None:
@@ -256,7 +253,7 @@ def test_blind_entries_match_hour_and_volatility(seed: int) -> None:
         own, drawn = at[order], bar[like == order]
         fits = {
             k for k in range(at[0], len(bars))
-            if k != own and hour[k] == hour[own] and atr[own] / 1.25 <= atr[k] <= atr[own] * 1.25
+            if abs(k - own) > 24 * 3_600_000_000_000 // bars.interval and hour[k] == hour[own] and atr[own] / 1.25 <= atr[k] <= atr[own] * 1.25
         }  # fmt: skip
         assert set(drawn) <= fits
         assert len(drawn) == (blind.DRAWS if fits else 0)
@@ -306,7 +303,8 @@ def test_too_little_says_nothing() -> None:
 def test_an_event_before_any_range_is_left_out() -> None:
     bars, at, side, _ = random_case(1, orders=30)
     atr = np.where(np.arange(30) < 5, 0.0, 0.004)
-    flat = replace(entries(bars, at, side, 2, 2), atr=atr)
+    rng = np.random.default_rng(1)
+    flat = replace(entries(bars, at, side, rng.uniform(1, 3, 30), rng.uniform(1, 3, 30)), atr=atr)
     assert contrasts(tape_of(bars, flat, 0.004), FromTape(), FREE)["placement"]["n"] == 25
 
 

@@ -130,6 +130,8 @@ class Feed:
                 stamps.append(stamps_of(data.open_interest, bars))
             venue.end_stamp = sum(map(len, stamps))
             _stops(venue, profile, width)
+            if not bars.volume.any():
+                notes.append("no volume: fuel and ForcedFlow are undefined, and open interest cannot be estimated")
             if not swings and any(stop.kind == "swing" for stop in profile.stops):
                 notes.append(f"profile {profile.name}: no swing levels are given, so its swing stops are left out")
             notes.extend(_in_sample(profile, bars))
@@ -147,6 +149,9 @@ class Feed:
 def _rules(venue: Record, data: VenueData, profile: Profile, bars: Bars, width: float, notes: list[str]) -> Records:
     """Fill in a venue's contract and first thresholds; return its margin changes within the bars."""
     rule = load_venue(data.venue)
+    if data.contract != rule.contract:
+        wrong = f"{data.venue} has {rule.contract} contracts, the dataset says {data.contract}"
+        raise VenueError(f"{wrong}: set contract = {rule.contract!r}")
     venue.inverse, venue.face = int(data.contract == "inverse"), rule.symbol(data.symbol).face
     venue.scale[:] = 1.0
     venue.low[:], venue.high[:] = NO_LOW, NO_HIGH

@@ -82,9 +82,10 @@ class LiquidationMap:
         oi = self.open_interest
         return self.mass() * (0.01 / self.bin_width / oi if oi > 0 else 0.0)
 
-    def between(self, low: float, high: float) -> FloatArray:
-        """Return the mass of each layer at prices from ``low`` to ``high``, shape (4,), base units."""
-        inside = (self.prices >= low) & (self.prices <= high)
+    def between(self, one: float, other: float) -> FloatArray:
+        """Return the mass of each layer in the bins centred between two prices, shape (4,), base units."""
+        near = 1e-9 * self.bin_width  # a zone's edge is the centre of a bin
+        inside = (self.prices >= min(one, other) * (1 - near)) & (self.prices <= max(one, other) * (1 + near))
         summed: FloatArray = self.mass()[:, inside].sum(axis=1)
         return summed
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from forcedflow.data.series import Dataset
     from forcedflow.settings import AccountSettings
 
-__all__ = ["Account", "OpenTrade", "react", "trade", "with_venue_fees"]
+__all__ = ["Account", "Desk", "OpenTrade", "react", "trade", "with_venue_fees"]
 
 _NO_BAR: Final = -(2**62)
 _A = TypeVar("_A", bound=npt.NDArray[Any])
@@ -280,6 +280,57 @@ class Account:
             self._state.orders[name][start : self._asked] = column
 
 
+class Desk:
+    """What a strategy or a loop may do with an account: order, leave, cancel and look. It cannot move time."""
+
+    __slots__ = ("_account",)
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def submit(self, side: int, *, size: float, **order: Any) -> None:
+        """Order at the close of the last event, as :meth:`Account.submit`."""
+        self._account.submit(side, size=size, **order)
+
+    def close(self) -> None:
+        """Leave every position at the next open."""
+        self._account.close()
+
+    def cancel(self) -> None:
+        """Cancel every working order."""
+        self._account.cancel()
+
+    @property
+    def bar(self) -> int:
+        """The last bar that was traded, -1 before the first."""
+        return self._account.bar
+
+    @property
+    def cash(self) -> float:
+        """Quote currency that would be left if the position were worth nothing."""
+        return self._account.cash
+
+    @property
+    def position(self) -> float:
+        """Net position, base units."""
+        return self._account.position
+
+    @property
+    def equity(self) -> float:
+        """Cash and position at the last close."""
+        return self._account.equity
+
+    @property
+    def working(self) -> int:
+        """How many entry orders work."""
+        return self._account.working
+
+    @property
+    def open_trades(self) -> tuple[OpenTrade, ...]:
+        """The open positions, in the order of their entries."""
+        return self._account.open_trades
+
+
 def with_venue_fees(settings: AccountSettings, dataset: Dataset) -> tuple[AccountSettings, tuple[str, ...]]:
     """Take the fees that were not set from the dataset's first venue; return with them what a reader must be told."""
     if not dataset.venues:
@@ -315,7 +366,7 @@ def react(strategy: Strategy, events: Events, market: object, account: Account) 
         if strategy.is_plan():
             account.place(ask(strategy, now), np.array([account.heard - 1]))
         else:
-            handle(strategy, now, market, account)
+            handle(strategy, now, market, Desk(account))
 
 
 def trade(bars: Bars, events: Events, strategy: Strategy, settings: AccountSettings, seed: int = 0) -> Trading:

@@ -73,7 +73,8 @@ class Plan:
     group: npt.ArrayLike = 0
     """Zone or channel the order belongs to; 0 for none."""
     cancel_on: Collection[EventKind] | IntArray = ()
-    """Kinds of a later event of the same group that cancel the working entry; or a bit mask (bit k: kind k)."""
+    """Kinds of a later event of the same group that cancel the working entry; or a bit mask (bit k: kind k). ForcedFlow
+    belongs to no zone: it has group 0 and reaches orders of group 0 only."""
     exit_on: Collection[EventKind] | IntArray = ()
     """Kinds of a later event of the same group after which the position leaves at the next open."""
 
@@ -116,7 +117,7 @@ class Asked:
         for field in ("expiry", "hold", "group"):
             columns[field] = _numbers(getattr(plan, field), field, np.int64, events, name)
         for field in ("cancel_on", "exit_on"):
-            columns[field] = _numbers(_mask(getattr(plan, field)), field, np.int64, events, name)
+            columns[field] = _numbers(_mask(getattr(plan, field), field, name), field, np.int64, events, name)
         asked = cls(**columns)
         _check(asked, events, name)
         return asked
@@ -161,9 +162,14 @@ def _codes(
     return _fit(codes, field, events, name)
 
 
-def _mask(kinds: Collection[EventKind] | IntArray) -> npt.ArrayLike:
+def _mask(kinds: Collection[EventKind] | IntArray, field: str, name: str) -> npt.ArrayLike:
     """Return the bit mask of event kinds; an array is one already."""
-    return kinds if isinstance(kinds, np.ndarray) else sum(1 << EventKind(kind) for kind in set(kinds))
+    if isinstance(kinds, np.ndarray):
+        return kinds
+    try:
+        return sum(1 << EventKind(kind) for kind in set(kinds))
+    except (TypeError, ValueError) as error:
+        raise StrategyError(f"strategy {name}: plan column {field!r} must hold kinds of event: {error}") from None
 
 
 def _check(asked: Asked, events: Events, name: str) -> None:

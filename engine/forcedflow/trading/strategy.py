@@ -22,7 +22,7 @@ from forcedflow.trading.orders import Asked, Plan, Policy, at_event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forcedflow.trading.account import Account
+    from forcedflow.trading.account import Desk
 
 __all__ = ["Strategy", "ask", "check_elementwise", "find_strategy", "handle", "source_hash", "strategy_names"]
 
@@ -87,14 +87,14 @@ def ask(strategy: Strategy, events: Events) -> Asked:
     name = type(strategy).__name__
     try:
         plan = strategy.plan(events)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a strategy must not end the process either
         raise _raised(name, _blamed(strategy, events), error) from error
     if not isinstance(plan, Plan):
         raise StrategyError(f"strategy {name}: plan() must return a Plan, returned {type(plan).__name__}")
     return Asked.of(plan, events, name)
 
 
-def handle(strategy: Strategy, events: Events, market: object, account: Account) -> None:
+def handle(strategy: Strategy, events: Events, market: object, account: Desk) -> None:
     """Call the strategy's handler of the one event in ``events``.
 
     Raises
@@ -107,7 +107,7 @@ def handle(strategy: Strategy, events: Events, market: object, account: Account)
         _handlers(type(strategy))[event.kind](strategy, event, market, account)
     except StrategyError:
         raise  # an order that cannot be traded: it says so itself
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _raised(type(strategy).__name__, at_event(events, 0), error) from error
 
 
@@ -217,7 +217,7 @@ def _load(path: Path) -> type[Strategy]:
     try:
         source = path.read_text(encoding="utf-8")
         exec(compile(source, str(path), "exec"), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StrategyError(f"cannot load {path}: {type(error).__name__}: {error}") from error
     found = [
         value
@@ -238,10 +238,10 @@ def _blamed(strategy: Strategy, events: Events) -> str:
     for row in range(len(events)):
         try:
             strategy.plan(events[row : row + 1])
-        except Exception:  # whatever a user's code raises: it is told by the caller
+        except (Exception, SystemExit):  # whatever a user's code raises: it is told by the caller
             return at_event(events, row)
     return f"asked about {len(events)} events at once"
 
 
-def _raised(name: str, where: str, error: Exception) -> StrategyError:
+def _raised(name: str, where: str, error: BaseException) -> StrategyError:
     return StrategyError(f"strategy {name}, {where}: {type(error).__name__}: {error}")

@@ -107,7 +107,7 @@ def _read(file: Path, names: Sequence[str] | None) -> Table:
             return ipc.open_file(file).read_all()  # feather.read_table would, too
         if suffix == ".csv":
             return csv.read_csv(file, read_options=csv.ReadOptions(column_names=names))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read as {suffix[1:]}: {error}", file=file) from None
     raise DataError(f"unknown kind of file {suffix!r}; readers exist for .parquet, .feather, .csv, .csv.gz", file=file)
 
