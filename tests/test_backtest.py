@@ -203,7 +203,7 @@ def test_an_implausible_map_and_a_blind_one_are_told() -> None:
     assert peers.summary["implied_liquidation_rate"] > 0.03
     assert any("liquidated a day; prints say 0.2% to 3%" in warning for warning in peers.summary["warnings"])
     early = ff.run("simulated", end="2025-01-02", market={"min_coverage": 0.9})
-    assert any("is located: the map is not trusted" in warning for warning in early.summary["warnings"])
+    assert any("is located (the map starts empty" in warning for warning in early.summary["warnings"])
     assert early.summary["events"]["ZoneEntry"] == 0
 
 

@@ -170,7 +170,7 @@ def test_config_repeats_a_run_and_the_command_line_wins(run_cli: Cli, tmp_path: 
         (("--set", "mode"), ("key=value", "'mode'")),
         (("--set", "=3"), ("key=value",)),
         (("--set", "zone.on=3"), ("market.K", "'zone.on'")),
-        (("--set", "market.bin_bps=-1"), ("bin_bps", "greater than 0")),
+        (("--set", "market.bin_bps=-1"), ("bin_bps", "greater than or equal to 0.1")),
         (("--from", "yesterday"), ("yesterday",)),
         (("--from", "2030-01-01"), ("no bar between", "the data covers")),
         (("--config", "missing.json"), ("cannot read missing.json",)),

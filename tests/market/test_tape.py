@@ -122,7 +122,8 @@ def test_implied_liquidation_rate_is_swept_mass_a_day_over_open_interest() -> No
     assert 0 < known.sum() < 100
     swept = (tape.market_bars["swept_long_liq"] + tape.market_bars["swept_short_liq"])[known]
     days = known.sum() / 24
-    assert tape.implied_liquidation_rate == pytest.approx((swept / tape.market_bars["oi"][known]).sum() / 2 / days)
+    before = tape.market_bars["oi"][np.flatnonzero(known) - 1]  # what there was to be swept
+    assert tape.implied_liquidation_rate == pytest.approx((swept / before).sum() / 2 / days)
     nobody = dataset(Shape(seed=7, bars=3))
     assert make_tape(nobody, COARSE, snapshots=0).implied_liquidation_rate is None
 
