@@ -116,9 +116,9 @@ def draw_map(
     from forcedflow.report import plot  # noqa: PLC0415
 
     if out.suffix == ".parquet":
-        plot.map_table(tape.snapshots, out)
+        plot.map_table(tape.snapshots, out, notes=tape.notes)
     elif out.suffix == ".png":
-        plot.heatmap_png(tape.snapshots, data.bars.columns(), out, title=data.title)
+        plot.heatmap_png(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
     else:
         plot.map_html(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
     typer.echo(str(out))

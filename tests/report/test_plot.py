@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,30 @@ def test_a_heatmap_is_saved_and_returned(run: Run, tmp_path: Path) -> None:
     mesh = figure.axes[0].collections[0]
     values: Any = mesh.get_array()
     assert 0.05 < (~np.ma.getmaskarray(values)).mean() < 0.95
+    assert figure.axes[0].get_yscale() == "log"
+    assert figure.axes[1].get_ylabel() == "% of open interest per 10 bps bin"
+
+
+def painted(figure: Any) -> Any:
+    """What the cells of the map hold, those too faint for a colour too."""
+    return np.ma.getdata(figure.axes[0].collections[0].get_array())
+
+
+def test_colours_are_shares_of_each_snapshots_open_interest(run: Run) -> None:
+    halved = replace(run.snapshots, oi=run.snapshots.oi * np.linspace(0.5, 1.0, len(run.snapshots.oi)))
+    drawn, plain = (painted(plot.heatmap_png(given, run.market_bars)) for given in (halved, run.snapshots))
+    np.testing.assert_allclose(drawn[:, 0], 2.0 * plain[:, 0])
+    np.testing.assert_allclose(drawn[:, -1], plain[:, -1])
+
+
+def test_notes_are_written_below_the_picture_and_in_the_table(run: Run, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    notes = ["the data is simulated", "a $1 note"]
+    figure = plot.heatmap_png(run.snapshots, run.market_bars, tmp_path / "map.png", notes=iter(notes))
+    assert figure.get_supxlabel() == "the data is simulated · a \\$1 note"
+    plot.map_table(run.snapshots, tmp_path / "map.parquet", notes=iter(notes))
+    assert json.loads(pq.read_schema(tmp_path / "map.parquet").metadata[b"notes"]) == notes
 
 
 def test_a_map_without_mass_is_price_alone(run: Run) -> None:
@@ -39,7 +64,8 @@ def test_a_map_without_mass_is_price_alone(run: Run) -> None:
 def test_a_run_shows_equity_zones_and_trades(run: Run, tmp_path: Path) -> None:
     from matplotlib.collections import PathCollection  # noqa: PLC0415  (an extra)
 
-    upper, lower = plot.run_figure(run, tmp_path / "run.png").axes
+    upper, lower, _ = plot.run_figure(run, tmp_path / "run.png").axes  # the last is the colour bar
+    assert upper.get_position().width == lower.get_position().width
     drawn: Any = lower.lines[0].get_ydata()
     assert drawn[-1] == run.equity["equity"][-1]
     marked: Any = [c.get_offsets() for c in upper.collections if isinstance(c, PathCollection)]

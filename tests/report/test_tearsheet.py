@@ -19,7 +19,8 @@ import pytest
 from conftest import skip
 from forcedflow.record import Run
 from forcedflow.report import payload
-from forcedflow.report.tearsheet import map_page, tearsheet, verdict
+from forcedflow.report.tearsheet import map_page, summary_rows, tearsheet, verdict
+from report.synthetic import WIDTH
 
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1"><!--'
 CHROMIUM = "/usr/bin/chromium"
@@ -53,17 +54,20 @@ def test_candles_keep_every_high_and_low(run: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_map_survives_its_packing(run: Run) -> None:
-    sent = payload.map_payload(run.snapshots, run.market_bars, 1)
+    growing = replace(run.snapshots, oi=run.snapshots.oi * np.linspace(0.7, 1.0, len(run.snapshots.oi)))
+    sent = payload.map_payload(growing, run.market_bars, 1)
     assert sent is not None
     shape = (sent["columns"], 4, sent["rows"])
     levels = np.cumsum(unpacked(sent["levels"], "u1").reshape(shape), axis=0, dtype=np.uint8).astype(float)
-    mass = np.where(levels > 0, sent["top"] * 10.0 ** ((levels - 255.0) / 254.0 * sent["decades"]), 0.0)
+    share = np.where(levels > 0, sent["top"] * 10.0 ** ((levels - 255.0) / 254.0 * sent["decades"]), 0.0)
+    oi = unpacked(sent["oi"], "<f4")[:, np.newaxis, np.newaxis]
     first = round(sent["log_low"] / run.snapshots.bin_width + 0.5) - run.snapshots.bins[0]
     true = run.snapshots.mass[:, :, first : first + shape[2]].astype(float)
-    shown = true > 1.02 * sent["top"] * 10.0 ** -sent["decades"]
+    shown = true / oi > 1.02 * sent["top"] * 10.0 ** -sent["decades"]
     assert shown.sum() > 10_000
-    assert np.abs(mass[shown] / true[shown] - 1.0).max() < 0.015
-    assert mass[true == 0.0].max() == 0.0
+    assert np.abs((share * oi)[shown] / true[shown] - 1.0).max() < 0.015
+    assert share[true == 0.0].max() == 0.0
+    assert unpacked(sent["time"], "<u4")[-1] == run.snapshots.ts[-1] // 1_000_000_000
     assert unpacked(sent["start"], "<f4")[0] == run.snapshots.bar[0] + 1  # drawn under the bar after
 
 
@@ -73,9 +77,17 @@ def test_pooled_rows_keep_the_mass(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert sent is not None
     assert sent["rows"] <= 50
     levels = np.cumsum(unpacked(sent["levels"], "u1").reshape(-1, 4, sent["rows"]), axis=0, dtype=np.uint8)[-1]
-    mass = np.where(levels > 0, sent["top"] * 10.0 ** ((levels - 255.0) / 254.0 * sent["decades"]), 0.0).sum()
+    share = np.where(levels > 0, sent["top"] * 10.0 ** ((levels - 255.0) / 254.0 * sent["decades"]), 0.0).sum()
     rows = payload._visible_rows(run.snapshots, run.market_bars)
-    assert mass == pytest.approx(run.snapshots.mass[-1][:, rows].sum(), rel=0.02)
+    assert sent["log_step"] == pytest.approx(sent["pool"] * run.snapshots.bin_width)
+    assert share * run.snapshots.oi[-1] == pytest.approx(run.snapshots.mass[-1][:, rows].sum(), rel=0.02)
+
+
+def test_where_no_open_interest_is_known_nothing_is_drawn(run: Run) -> None:
+    unknown = replace(run.snapshots, oi=np.append(np.zeros(len(run.snapshots.oi) - 1), run.snapshots.oi[-1]))
+    density = payload.shares(unknown, slice(None), slice(None))
+    assert not density[:-1].any()
+    np.testing.assert_allclose(density[-1] * unknown.oi[-1], unknown.mass[-1], rtol=1e-6)
 
 
 def test_an_empty_map_is_no_map(run: Run) -> None:
@@ -99,7 +111,25 @@ def test_zones_span_notice_to_last_event(run: Run) -> None:
 )
 def test_verdicts(low: float, high: float, word: str) -> None:
     assert verdict("placement", contrast(low, high)).startswith(word)
+    assert "9 signals, each traded alone" in verdict("placement", contrast(low, high))
     assert verdict("selection", None).startswith("Can't tell: there were too few trades")
+
+
+def test_a_verdict_that_cannot_tell_says_what_it_would_have_seen() -> None:
+    least = "an effect under 3.4 ATR would not have been seen"
+    assert least in verdict("placement", contrast(-0.1, 0.3) | {"mde": 3.41})
+    assert "would not" not in verdict("placement", contrast(-0.1, 0.3))
+    assert "would not" not in verdict("placement", contrast(0.1, 0.3) | {"mde": 3.41})
+
+
+def test_the_quality_of_the_map_is_told(run: Run) -> None:
+    known = replace(run, summary=run.summary | {"coverage_mean": 0.91, "reopened_share": 0.77, "ambiguous_bars": 1})
+    page, rows = tearsheet(known), dict(summary_rows(known))
+    assert '<span>OI located</span><b class="">91%</b>' in page
+    assert '<span>Reopened</span><b class="">77%</b>' in page
+    assert (rows["OI located"], rows["Reopened"][:3]) == ("91% of open interest", "77%")
+    assert "Reopened" not in tearsheet(run)
+    assert '<b class="">68%</b>' in tearsheet(run)
 
 
 def test_the_page_is_whole_and_the_same_each_time(run: Run) -> None:
@@ -212,7 +242,31 @@ def test_the_crosshair_tells_the_mass(opened: Opened) -> None:
     told = opened.page.locator("#tip").inner_text()
     assert "price" in told
     assert "share of open interest" in told
+    assert "as of" in told
     assert "short liquidations" in told
+
+
+def test_the_legend_has_a_unit(opened: Opened) -> None:
+    assert re.fullmatch(r"[\d.]+% of OI per 10 bps bin", opened.page.locator("#scale-top").inner_text())
+
+
+def test_cells_that_price_has_reached_are_gone(opened: Opened, run: Run) -> None:
+    """Within a column the rows reached widen from candle to candle, and begin anew with the next snapshot."""
+    reached = opened.ask("forcedflow.reachedPrices([1004, 1005, 1006, 1007, 1008])")
+    bars, width = run.market_bars, WIDTH
+    assert run.snapshots.bar[250] == 1003
+    for (low, high), candles in zip(
+        reached, [(1004, 1005), (1004, 1006), (1004, 1007), (1004, 1008), (1008, 1009)], strict=True
+    ):
+        met = slice(*candles)
+        assert low <= bars["low"][met].min() < low * np.exp(1.01 * width)
+        assert high * np.exp(-1.01 * width) < bars["high"][met].max() <= high
+
+
+def test_price_and_cells_share_a_logarithmic_axis(opened: Opened) -> None:
+    even = "forcedflow.heights([0, 100, 200, 300])"
+    at = opened.ask(even)
+    assert np.diff(at) == pytest.approx([at[1] - at[0]] * 3, abs=0.5)
 
 
 def test_layers_can_be_hidden(opened: Opened) -> None:
@@ -231,6 +285,42 @@ def test_dark_and_light(opened: Opened) -> None:
     assert opened.ask("forcedflow.theme()") == "light"
     assert opened.ask(page) != dark
     assert opened.troubles == []
+
+
+def test_printing_shows_a_light_picture_and_restores_the_page(run: Run, browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tearsheet(run), tmp_path)
+    page = opened.page
+    assert page.pdf().startswith(b"%PDF")
+    assert opened.ask("document.getElementById('printed').width") > 600  # the print drew it
+    assert opened.ask("forcedflow.theme()") == "dark"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert opened.ask("forcedflow.theme()") == "light"
+    assert opened.ask(PIXELS.replace("#chart canvas", "#printed")) > 60
+    assert not page.locator("#chart, #profile, #tip, .pane-name").locator("visible=true").count()
+    picture, table = (page.locator(name).bounding_box() for name in ("#printed", "table.data"))
+    assert picture["x"] + picture["width"] <= 1280
+    assert picture["y"] + picture["height"] < table["y"]
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert opened.ask("forcedflow.theme()") == "dark"
+    assert page.locator("#chart").is_visible()
+    assert not page.locator("#printed").is_visible()
+    assert opened.troubles == []
+
+
+def test_a_narrow_page_keeps_its_labels_inside(run: Run, browser: Any, tmp_path: Path) -> None:
+    page = Opened(browser, tearsheet(run), tmp_path)
+    page.page.set_viewport_size({"width": 480, "height": 900})
+    plot = page.ask("forcedflow.chart.timeScale().width()")
+    page.page.locator("#chart").scroll_into_view_if_needed()
+    box = page.page.locator("#chart").bounding_box()
+    for share in (0.1, 0.5, 0.95):
+        page.page.mouse.move(box["x"] + plot * share, box["y"] + 120)
+        page.page.wait_for_selector("#tip:not([hidden])")
+        for name in ("#tip", "#readout"):
+            inside = page.page.locator(name).bounding_box()
+            assert box["x"] <= inside["x"] < inside["x"] + inside["width"] <= box["x"] + plot + 1
 
 
 def test_the_readers_own_scheme_and_hostile_names(run: Run, browser: Any, tmp_path: Path) -> None:

@@ -20,15 +20,21 @@ if TYPE_CHECKING:
     from forcedflow.record import Table
     from forcedflow.tables import Events, FloatArray, MapSnapshots
 
-__all__ = ["DECADES", "bars_payload", "curve_payload", "map_payload", "trades_payload", "zones_payload"]
+    _Index = npt.NDArray[np.int64] | slice
+
+__all__ = ["DECADES", "bars_payload", "curve_payload", "map_payload", "shares", "trades_payload", "zones_payload"]
 
 DECADES: Final = 3.0
-"""How far below its largest cell the saved map reaches; the page paints the upper 1.3 of them."""
+"""How far below its densest cell the saved map reaches; the page paints the upper 1.3 of them."""
 
 _CANDLES: Final = 20_000
 _COLUMNS: Final = 1_500
 _ROWS: Final = 640
 _ZONES: Final = 2_000
+_SHOWN: Final = (
+    "side", "entry_price", "stop", "target", "exit_price", "exit_reason", "net", "r", "mae_r", "mfe_r", "bars_held",
+    "ambiguous",
+)  # fmt: skip
 _SECOND: Final = 1_000_000_000  # ns
 
 
@@ -80,7 +86,10 @@ def curve_payload(equity: Table, market_bars: Table, step: int) -> dict[str, Any
 
 
 def map_payload(snapshots: MapSnapshots, bars: Table, step: int) -> dict[str, Any] | None:
-    """Return the evolving map around the bars' prices, None where it is empty.
+    """Return the evolving map around the bars' prices as shares of open interest, None where it is empty.
+
+    Each snapshot is divided by its own open interest: colours then compare times at which the market was small and
+    large. Base units are a cell's share times ``oi`` of its column.
 
     A snapshot is known at the close of its bar: its column begins with the next one, so that a candle is drawn over
     what it met.
@@ -91,25 +100,34 @@ def map_payload(snapshots: MapSnapshots, bars: Table, step: int) -> dict[str, An
     rows = _visible_rows(snapshots, bars)
     pool = max(1, math.ceil(len(rows) / _ROWS))
     starts = np.arange(0, len(rows), pool)
-    mass = np.add.reduceat(snapshots.mass[chosen][:, :, rows].astype(np.float64), starts, axis=2)
-    total = mass.sum(axis=1)
+    share = np.add.reduceat(shares(snapshots, chosen, rows), starts, axis=2)
+    total = share.sum(axis=1)
     if not total.any():
         return None
-    top = float(mass.max())
-    levels = _levels(mass, top)
+    top = float(share.max())
+    levels = _levels(share, top)
     return {
         "columns": len(chosen),
         "rows": len(starts),
         "log_low": float((snapshots.bins[rows[0]] - 0.5) * snapshots.bin_width),
         "log_step": float(snapshots.bin_width * pool),
+        "pool": pool,
         "top": top,
         "decades": DECADES,
         "bright": float(np.quantile(total[total > 0.0], 0.998)),
-        "has_stops": bool(mass[:, 2:].any()),
+        "has_stops": bool(share[:, 2:].any()),
         "start": pack((snapshots.bar[chosen] + 1) / step, "f4"),
+        "time": pack(snapshots.ts[chosen] // _SECOND, "u4"),
         "oi": pack(snapshots.oi[chosen], "f4"),
         "levels": pack(np.diff(levels, axis=0, prepend=np.uint8(0)), "u1"),
     }
+
+
+def shares(snapshots: MapSnapshots, columns: _Index, rows: _Index) -> FloatArray:
+    """Return mass over the open interest of its snapshot, shape (m, 4, g); 0 where no open interest is known."""
+    oi = snapshots.oi[columns, np.newaxis, np.newaxis]
+    density: FloatArray = snapshots.mass[columns][:, :, rows] / np.where(oi > 0.0, oi, np.inf)
+    return density
 
 
 def _visible_rows(snapshots: MapSnapshots, bars: Table) -> npt.NDArray[np.int64]:
@@ -120,23 +138,22 @@ def _visible_rows(snapshots: MapSnapshots, bars: Table) -> npt.NDArray[np.int64]
     return np.flatnonzero((centre >= low - margin) & (centre <= high + margin))
 
 
-def _levels(mass: FloatArray, top: float) -> npt.NDArray[np.uint8]:
+def _levels(share: FloatArray, top: float) -> npt.NDArray[np.uint8]:
     """Byte 255 for ``top``, 1 for ``DECADES`` below it, 0 for less."""
     with np.errstate(divide="ignore"):
-        level = 255.0 + np.log10(mass / top) * (254.0 / DECADES)
+        level = 255.0 + np.log10(share / top) * (254.0 / DECADES)
     return np.where(level >= 1.0, np.round(level), 0.0).astype(np.uint8)
 
 
 def zones_payload(events: Events, step: int) -> dict[str, Any]:
     """Return the boxes of zones, from notice to last event; the heaviest where there are too many to draw."""
     zones = events[(events.group != 0) & (events.kind != EventKind.FORCED_FLOW)]
-    groups, first = np.unique(zones.group, return_index=True)
+    first = np.unique(zones.group, return_index=True)[1]
     last = len(zones) - 1 - np.unique(zones.group[::-1], return_index=True)[1]
     heaviest = np.sort(np.argsort(zones.mass_before[first], kind="stable")[::-1][:_ZONES])
     first, last = first[heaviest], last[heaviest]
     return {
         "count": len(first),
-        "group": pack(groups[heaviest], "i4"),
         "from": pack((zones.bar[first] - zones.age[first]) / step, "f4"),
         "to": pack((zones.bar[last] + 1) / step, "f4"),
         "low": pack(np.minimum(zones.near, zones.far)[first], "f4"),
@@ -147,9 +164,10 @@ def zones_payload(events: Events, step: int) -> dict[str, Any]:
 def trades_payload(trades: Table, step: int) -> dict[str, list[Any]]:
     """Return the trades as JSON columns; times in seconds, what is undefined as None."""
     columns = {
-        name: [value if not isinstance(value, float) or math.isfinite(value) else None for value in column.tolist()]
-        for name, column in trades.items()
-        if not name.endswith("_ts")
+        name: [
+            value if not isinstance(value, float) or math.isfinite(value) else None for value in trades[name].tolist()
+        ]
+        for name in _SHOWN
     }
     columns["entry_time"] = (trades["entry_ts"] // _SECOND).tolist()
     columns["exit_time"] = (trades["exit_ts"] // _SECOND).tolist()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from forcedflow.errors import SettingsError
+from forcedflow.report.payload import shares
 from forcedflow.report.tearsheet import map_page
 from forcedflow.tables import LAYERS
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
     from forcedflow.record import Run, Table
@@ -25,12 +29,15 @@ __all__ = ["heatmap_png", "map_html", "map_table", "run_figure"]
 _DECADES: Final = 1.3
 _PAGE: Final = "#0b0f16"
 _TEXT: Final = "#c9d2e0"
+_MUTED: Final = "#93a0b4"
 _PRICE: Final = "#5eead4"
 _BAD: Final = "#ff9b85"
 
 
-def heatmap_png(snapshots: MapSnapshots, bars: Table, path: str | Path | None = None, *, title: str = "") -> Figure:
-    """Draw price over the evolving map.
+def heatmap_png(
+    snapshots: MapSnapshots, bars: Table, path: str | Path | None = None, *, title: str = "", notes: Iterable[str] = ()
+) -> Figure:
+    """Draw price over the evolving map, its axis logarithmic.
 
     Parameters
     ----------
@@ -40,6 +47,8 @@ def heatmap_png(snapshots: MapSnapshots, bars: Table, path: str | Path | None = 
         Columns ``ts``, ``high``, ``low`` and ``close``.
     path
         Where to save it, in the format of its suffix (png, svg, pdf); None saves nothing.
+    notes
+        Assumptions and warnings, written small below the picture.
 
     Returns
     -------
@@ -56,6 +65,7 @@ def heatmap_png(snapshots: MapSnapshots, bars: Table, path: str | Path | None = 
     _draw_map(axes, snapshots, bars)
     _draw_price(axes, bars)
     _finish(axes, title)
+    _footer(figure, notes)
     return _saved(figure, path)
 
 
@@ -69,11 +79,12 @@ def map_html(
     return page
 
 
-def map_table(snapshots: MapSnapshots, path: str | Path) -> None:
+def map_table(snapshots: MapSnapshots, path: str | Path, notes: Iterable[str] = ()) -> None:
     """Save the last snapshot as a Parquet table: one row a bin with mass.
 
-    Columns are ``bin``, ``price`` (its centre, quote currency) and one for each layer (base units); time and open
-    interest are in the metadata.
+    Columns are ``bin``, ``price`` (its centre, quote currency) and one for each layer (base units); the
+    metadata hold the time ``ts`` (ns), ``open_interest`` (base units) and ``notes`` (a JSON list of assumptions and
+    warnings).
     """
     import pyarrow as pa  # noqa: PLC0415  (0.3 s that a picture does not need)
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -84,7 +95,11 @@ def map_table(snapshots: MapSnapshots, path: str | Path) -> None:
         {"bin": snapshots.bins[held], "price": snapshots.prices[held]}
         | {layer: mass[k, held] for k, layer in enumerate(LAYERS)}
     )
-    known = {"ts": str(snapshots.ts[-1]), "open_interest": repr(float(snapshots.oi[-1]))}
+    known = {
+        "ts": str(snapshots.ts[-1]),
+        "open_interest": repr(float(snapshots.oi[-1])),
+        "notes": json.dumps(list(notes)),
+    }
     pq.write_table(table.replace_schema_metadata(known), path, compression="zstd")
 
 
@@ -115,7 +130,10 @@ def _figure(inches: tuple[float, float]) -> Figure:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  (an extra)
     except ImportError:
-        raise SettingsError("pictures need matplotlib: install forcedflow[plot], or write .html instead") from None
+        raise SettingsError(
+            "pictures need matplotlib: install the extra plot (pip install 'forcedflow[plot]', or "
+            "uv run --extra plot forcedflow map ...), or write .html instead"
+        ) from None
     return Figure(figsize=inches, facecolor=_PAGE, layout="constrained")
 
 
@@ -130,28 +148,51 @@ def _dates(ts: Any) -> Any:
 
 
 def _draw_map(axes: Axes, snapshots: MapSnapshots, bars: Table) -> None:
-    """Paint each snapshot from its close to the next one's, on a logarithmic scale below the 99.8% quantile."""
-    total = snapshots.mass.sum(axis=1).astype(np.float64)
-    if not total.any():
-        return
+    """Paint each snapshot's shares of its open interest from its close to the next one's.
+
+    Colours are logarithmic below the 99.8% quantile.
+    """
     low, high = np.log(bars["low"].min()), np.log(bars["high"].max())
     margin = max(0.4 * (high - low), 0.03)
     centre = snapshots.bins * snapshots.bin_width
     rows = np.flatnonzero((centre > low - margin) & (centre < high + margin))
+    total = shares(snapshots, slice(None), rows).sum(axis=1)
+    if not total.any():
+        return
+    from matplotlib.colors import LogNorm  # noqa: PLC0415  (an extra)
+
     bright = np.quantile(total[total > 0.0], 0.998)
-    with np.errstate(divide="ignore"):
-        shade = 1.0 + np.log10(total[:, rows] / bright) / _DECADES
+    faint = bright * 10.0**-_DECADES
     edges = np.exp((np.append(snapshots.bins[rows], snapshots.bins[rows[-1]] + 1) - 0.5) * snapshots.bin_width)
     times = _dates(np.append(snapshots.ts, max(2 * bars["ts"][-1] - bars["ts"][-2], snapshots.ts[-1] + 1)))
-    picture = np.ma.masked_less_equal(shade.T, 0.0)
-    axes.pcolormesh(times, edges, picture, cmap="inferno", vmin=-0.05, vmax=1.0, rasterized=True)
+    picture = np.ma.masked_less_equal(total.T, faint)
+    mesh = axes.pcolormesh(times, edges, picture, cmap="inferno", norm=LogNorm(faint, bright), rasterized=True)
+    _colour_bar(axes, mesh, bright, snapshots.bin_width)
+
+
+def _colour_bar(axes: Axes, mesh: QuadMesh, bright: float, bin_width: float) -> None:
+    from matplotlib.ticker import FixedLocator, NullLocator  # noqa: PLC0415  (an extra)
+
+    # beside all axes, so that those which share their times stay equally wide
+    bar = axes.figure.colorbar(mesh, ax=axes.figure.axes, pad=0.01, fraction=0.03, aspect=40)
+    bar.ax.yaxis.set_major_locator(FixedLocator([bright / k for k in (16, 8, 4, 2, 1)]))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.ax.yaxis.set_major_formatter(lambda share, _: f"{100.0 * share:.2g}%")
+    bar.ax.tick_params(colors=_TEXT)
+    bar.set_label(f"% of open interest per {1e4 * bin_width:.3g} bps bin", color=_TEXT)
+    bar.outline.set_visible(False)
 
 
 def _draw_price(axes: Axes, bars: Table) -> None:
+    from matplotlib.ticker import MaxNLocator, NullLocator  # noqa: PLC0415  (an extra)
+
     times = _dates(bars["ts"])
     axes.fill_between(times, bars["low"], bars["high"], color=_PRICE, alpha=0.55, lw=0)
     axes.plot(times, bars["close"], color=_PRICE, lw=0.9)
     axes.set_xlim(times[0], times[-1])
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))  # prices, where a decade is rarely seen
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _draw_zones(axes: Axes, events: Events, bars: Table) -> None:
@@ -182,6 +223,11 @@ def _draw_trades(axes: Axes, trades: Table) -> None:
         _dates(trades["exit_ts"]), trades["exit_price"], s=14, c=colours.tolist(), edgecolors="black",
         linewidths=0.6, zorder=4,
     )  # fmt: skip
+
+
+def _footer(figure: Figure, notes: Iterable[str]) -> None:
+    text = fill(" · ".join(notes), 220).replace("$", r"\$")
+    figure.supxlabel(text, x=0.008, ha="left", fontsize=8, color=_MUTED)
 
 
 def _finish(axes: Axes, title: str) -> None:

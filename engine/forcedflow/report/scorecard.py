@@ -36,7 +36,6 @@ class Measure:
     unit: Literal["share", "ratio", "days", "bars", "R", "quote", "count"]
     definition: str
     source: str
-    better: Literal["higher", "lower", ""] = ""
     group: Literal["Return and risk", "Trades", "Costs"] = "Return and risk"
 
 
@@ -45,14 +44,13 @@ _SWEENEY: Final = "Sweeney (1996), Maximum Adverse Excursion"
 _THARP: Final = "Tharp (1998), Trade Your Way to Financial Freedom"
 
 MEASURES: Final = (
-    Measure("total_return", "Total return", "share", "Last equity over initial equity, less 1.", "identity", "higher"),
+    Measure("total_return", "Total return", "share", "Last equity over initial equity, less 1.", "identity"),
     Measure(
         "cagr",
         "CAGR",
         "share",
         "Total return compounded to a year: (1 + total) ** (days a year / days), less 1.",
         "identity",
-        "higher",
     ),
     Measure(
         "volatility",
@@ -60,7 +58,6 @@ MEASURES: Final = (
         "share",
         "Standard deviation (n - 1) of daily returns, times the root of the days in a year.",
         "identity",
-        "lower",
     ),
     Measure(
         "sharpe",
@@ -68,7 +65,6 @@ MEASURES: Final = (
         "ratio",
         "Mean over standard deviation of daily returns, annualised; no risk-free rate.",
         "Sharpe (1994), The Sharpe Ratio",
-        "higher",
     ),
     Measure(
         "sharpe_error",
@@ -76,7 +72,6 @@ MEASURES: Final = (
         "ratio",
         "Standard error of the Sharpe ratio for independent, non-normal returns, annualised.",
         _BAILEY,
-        "lower",
     ),
     Measure(
         "sortino",
@@ -84,16 +79,14 @@ MEASURES: Final = (
         "ratio",
         "Mean daily return over the root mean square of losses, every day counted, annualised.",
         "Sortino and Price (1994)",
-        "higher",
     ),
-    Measure("calmar", "Calmar ratio", "ratio", "CAGR over maximum drawdown.", "Young (1991)", "higher"),
+    Measure("calmar", "Calmar ratio", "ratio", "CAGR over maximum drawdown.", "Young (1991)"),
     Measure(
         "max_drawdown",
         "Max drawdown",
         "share",
         "Largest loss from a high so far at a bar's close, as a share of that high; the initial equity is a high.",
         "identity",
-        "lower",
     ),
     Measure(
         "under_water",
@@ -101,7 +94,6 @@ MEASURES: Final = (
         "days",
         "Longest time from a high until equity reached it again, or until the end.",
         "identity",
-        "lower",
     ),
     Measure(
         "cvar_95",
@@ -109,63 +101,52 @@ MEASURES: Final = (
         "share",
         "Mean loss of the worst 5% of days; the boundary day counts by its fraction.",
         "Rockafellar and Uryasev (2002)",
-        "lower",
     ),
     Measure("exposure", "Exposure", "share", "Share of bars that close with a position.", "identity"),
     Measure("days", "Days", "count", "Daily returns that the measures above rest on.", "identity"),
-    Measure("trades", "Closed trades", "count", "Trades that ended within the run.", "identity", "", "Trades"),
-    Measure("trades_open", "Open trades", "count", "Trades marked at the last close.", "identity", "", "Trades"),
-    Measure(
-        "hit_rate", "Hit rate", "share", "Share of trades with a profit after costs.", "identity", "higher", "Trades"
-    ),
+    Measure("trades", "Closed trades", "count", "Trades that ended within the run.", "identity", "Trades"),
+    Measure("trades_open", "Open trades", "count", "Trades marked at the last close.", "identity", "Trades"),
+    Measure("hit_rate", "Hit rate", "share", "Share of trades with a profit after costs.", "identity", "Trades"),
     Measure(
         "payoff",
         "Payoff",
         "ratio",
         "Mean profit of winning trades over mean loss of losing ones.",
         "identity",
-        "higher",
         "Trades",
     ),
-    Measure(
-        "profit_factor", "Profit factor", "ratio", "Sum of profits over sum of losses.", "identity", "higher", "Trades"
-    ),
+    Measure("profit_factor", "Profit factor", "ratio", "Sum of profits over sum of losses.", "identity", "Trades"),
     Measure(
         "expectancy_r",
         "Expectancy",
         "R",
         "Mean net result of a trade over the loss that its stop meant to allow.",
         _THARP,
-        "higher",
         "Trades",
     ),
-    Measure("median_r", "Median trade", "R", "Middle of the same results.", _THARP, "higher", "Trades"),
-    Measure("mae_r", "Mean MAE", "R", "Mean worst excursion against the trade.", _SWEENEY, "higher", "Trades"),
-    Measure("mfe_r", "Mean MFE", "R", "Mean best excursion for the trade.", _SWEENEY, "higher", "Trades"),
-    Measure("bars_held", "Mean holding", "bars", "Mean bars from entry to exit.", "identity", "", "Trades"),
+    Measure("median_r", "Median trade", "R", "Middle of the same results.", _THARP, "Trades"),
+    Measure("mae_r", "Mean MAE", "R", "Mean worst excursion against the trade.", _SWEENEY, "Trades"),
+    Measure("mfe_r", "Mean MFE", "R", "Mean best excursion for the trade.", _SWEENEY, "Trades"),
+    Measure("bars_held", "Mean holding", "bars", "Mean bars from entry to exit.", "identity", "Trades"),
     Measure(
         "ambiguous",
         "Ambiguous exits",
         "count",
         "Trades whose last bar held both stop and target; the intrabar rule decided them.",
         "identity",
-        "lower",
         "Trades",
     ),
-    Measure("gross", "Gross result", "quote", "Sum of trades before costs.", "identity", "higher", "Costs"),
-    Measure("fees", "Fees", "quote", "Maker and taker fees of all fills.", "identity", "lower", "Costs"),
-    Measure(
-        "spread", "Half-spread", "quote", "What the half-spread took from all fills.", "identity", "lower", "Costs"
-    ),
-    Measure("impact", "Impact", "quote", "What market impact took from all fills.", "identity", "lower", "Costs"),
-    Measure("net", "Net result", "quote", "Sum of trades after costs.", "identity", "higher", "Costs"),
+    Measure("gross", "Gross result", "quote", "Sum of trades before costs.", "identity", "Costs"),
+    Measure("fees", "Fees", "quote", "Maker and taker fees of all fills.", "identity", "Costs"),
+    Measure("spread", "Half-spread", "quote", "What the half-spread took from all fills.", "identity", "Costs"),
+    Measure("impact", "Impact", "quote", "What market impact took from all fills.", "identity", "Costs"),
+    Measure("net", "Net result", "quote", "Sum of trades after costs.", "identity", "Costs"),
     Measure(
         "forced_share",
         "Filled on forced flow",
         "share",
         "Share of filled quantity that met forced flow.",
         "identity",
-        "",
         "Costs",
     ),
 )

@@ -21,6 +21,7 @@
   const map = data.map && {
     ...data.map,
     start: await unpack(data.map.start, "f4"),
+    time: await unpack(data.map.time, "u4"),
     oi: await unpack(data.map.oi, "f4"),
     levels: await unpack(data.map.levels, "u1"),
   };
@@ -55,8 +56,8 @@
     const stops = INFERNO.map((hex) => [0, 2, 4].map((k) => parseInt(hex.slice(k, k + 2), 16)));
     const colours = new Uint32Array(256);
     for (let k = 1; k < 256; k++) {
-      const share = dark ? 0.06 + (0.94 * k) / 255 : 1 - (0.8 * k) / 255;
-      const at = Math.min(share * 12, 11.999), i = Math.floor(at);
+      const along = dark ? 0.06 + (0.94 * k) / 255 : 1 - (0.8 * k) / 255;
+      const at = Math.min(along * 12, 11.999), i = Math.floor(at);
       const [r, g, b] = stops[i].map((value, c) => Math.round(value + (stops[i + 1][c] - value) * (at - i)));
       const alpha = dark ? 255 : Math.min(255, 90 + k * 2); // pale colours melt into a light page
       colours[k] = (alpha << 24) | (b << 16) | (g << 8) | r;
@@ -71,15 +72,15 @@
   // ---- the map ---------------------------------------------------------------------------------------------------
   const shown = data.layers.map(() => true);
   const image = map && new OffscreenCanvas(map.columns, map.rows);
-  const masses = map && Float64Array.from({ length: 256 }, (_, k) => (k ? map.top * 10 ** (((k - 255) / 254) * map.decades) : 0));
+  const shares = map && Float64Array.from({ length: 256 }, (_, k) => (k ? map.top * 10 ** (((k - 255) / 254) * map.decades) : 0));
   if (map) {
     const cells = data.layers.length * map.rows; // levels are differences along time, modulo 256
     for (let k = cells; k < map.levels.length; k++) map.levels[k] += map.levels[k - cells];
   }
-  const mass = (column, layer, row) => masses[map.levels[(column * data.layers.length + layer) * map.rows + row]];
+  const share = (column, layer, row) => shares[map.levels[(column * data.layers.length + layer) * map.rows + row]];
   function brightness(total) {
-    const share = 1 + Math.log10(total / map.bright) / PAINTED_DECADES;
-    return share <= 0 ? 0 : Math.min(255, 1 + Math.floor(share * 255));
+    const level = 1 + Math.log10(total / map.bright) / PAINTED_DECADES;
+    return level <= 0 ? 0 : Math.min(255, 1 + Math.floor(level * 255));
   }
   function paintMap() {
     if (!map) return;
@@ -90,7 +91,7 @@
     for (let column = 0; column < map.columns; column++)
       for (let row = 0; row < map.rows; row++) {
         let total = 0;
-        for (const layer of layers) total += mass(column, layer, row);
+        for (const layer of layers) total += share(column, layer, row);
         if (total > 0) pixels[(map.rows - 1 - row) * map.columns + column] = colours[brightness(total)];
       }
     context.putImageData(picture, 0, 0);
@@ -121,6 +122,18 @@
     return low - 1;
   };
   const rowPrice = (row) => Math.exp(map.log_low + row * map.log_step);
+  const rowAt = (value) => Math.floor((Math.log(value) - map.log_low) / map.log_step);
+  // A column stands until the next snapshot. Cells that price reaches meanwhile are gone: for each candle, the column
+  // it lies in and the rows reached since that began. The entry after the last candle is what stands at the end.
+  const within = new Int32Array(count + 1).fill(-1), lowest = new Int32Array(count + 1), highest = new Int32Array(count + 1);
+  if (map)
+    for (let i = 0; i <= count; i++) {
+      within[i] = columnAt(i - 0.5);
+      const fresh = i === 0 || within[i] !== within[i - 1];
+      lowest[i] = Math.min(fresh ? map.rows : lowest[i - 1], i < count ? rowAt(ohlc[2 * count + i]) : map.rows);
+      highest[i] = Math.max(fresh ? -1 : highest[i - 1], i < count ? rowAt(ohlc[count + i]) : -1);
+    }
+  const reached = (candle, row) => row >= lowest[candle] && row <= highest[candle];
 
   // ---- the chart -------------------------------------------------------------------------------------------------
   const host = byId("chart");
@@ -139,14 +152,14 @@
     borderVisible: false,
     priceLineVisible: false,
   });
-  candles.priceScale().applyOptions({ scaleMargins: { top: 0.16, bottom: 0.16 } });
+  candles.priceScale().applyOptions({ mode: LWC.PriceScaleMode.Logarithmic, scaleMargins: { top: 0.16, bottom: 0.16 } });
   candles.setData(
     Array.from(time, (at, i) => ({ time: at, open: ohlc[i], high: ohlc[count + i], low: ohlc[2 * count + i], close: ohlc[3 * count + i] })),
   );
   const panes = [];
   function pane(name, kind, options, points) {
     const series = chart.addSeries(kind, { priceLineVisible: false, ...options }, panes.includes(name) ? panes.indexOf(name) + 1 : panes.push(name));
-    series.priceScale().applyOptions({ scaleMargins: { top: 0.24, bottom: 0.06 } });
+    series.priceScale().applyOptions({ mode: LWC.PriceScaleMode.Normal, scaleMargins: { top: 0.24, bottom: 0.06 } });
     series.setData(points);
     return series;
   }
@@ -177,26 +190,34 @@
         draw(context, { x, y, h, v, spacing, width: bitmapSize.width, height: bitmapSize.height });
       });
   }
-  const BAND = 16; // rows drawn at once: over so few, price is as good as linear in its logarithm
   function drawMap(context, view) {
     if (!map) return;
     const began = performance.now();
-    for (let row = 0; row < map.rows; row += BAND) {
-      const rows = Math.min(BAND, map.rows - row);
-      const bottom = view.y(rowPrice(row)), top = view.y(rowPrice(row + rows));
-      if (bottom < 0 || top > view.height) continue;
-      context.imageSmoothingEnabled = bottom - top < rows; // shrunk: average; enlarged: crisp cells
-      for (const run of runs) {
-        const left = view.x(run.left), right = run.to === map.columns ? view.width : view.x(run.right);
-        if (right < 0 || left > view.width) continue;
-        const last = run.to === map.columns ? view.x(run.right) : right;
-        context.drawImage(image, run.from, map.rows - row - rows, run.to - run.from, rows, left, top, last - left, bottom - top);
-        if (last < right) context.drawImage(image, run.to - 1, map.rows - row - rows, 1, rows, last, top, right - last, bottom - top);
-      }
+    const bottom = view.y(rowPrice(0)), top = view.y(rowPrice(map.rows)), height = bottom - top; // rows are equally high
+    context.imageSmoothingEnabled = height < map.rows; // shrunk: average; enlarged: crisp cells
+    for (const run of runs) {
+      const left = view.x(run.left), right = run.to === map.columns ? view.width : view.x(run.right);
+      if (right < 0 || left > view.width) continue;
+      const last = run.to === map.columns ? view.x(run.right) : right;
+      context.drawImage(image, run.from, 0, run.to - run.from, map.rows, left, top, last - left, height);
+      if (last < right) context.drawImage(image, run.to - 1, 0, 1, map.rows, last, top, right - last, height);
     }
+    blankReached(context, view);
     state.frames++;
     state.paintMs = performance.now() - began;
     requestAnimationFrame(drawProfile);
+  }
+  function blankReached(context, view) {
+    context.fillStyle = css("--stage");
+    for (let i = 0, next; i <= count; i = next) {
+      next = i + 1; // candles that reach nothing new are blanked in one go
+      while (next <= count && within[next] === within[i] && lowest[next] === lowest[i] && highest[next] === highest[i]) next++;
+      if (within[i] < 0 || lowest[i] > highest[i]) continue;
+      const left = view.x(i - 0.5), right = next > count ? view.width : view.x(next - 0.5);
+      if (right <= left || right < 0 || left > view.width) continue;
+      const bottom = view.y(rowPrice(lowest[i])), top = view.y(rowPrice(highest[i] + 1));
+      context.fillRect(left, top, right - left, bottom - top);
+    }
   }
   function drawZones(context, view) {
     context.strokeStyle = css("--zone");
@@ -221,13 +242,17 @@
   function drawTrades(context, view) {
     const [ink, halo, good, bad] = ["--ink", "--halo", "--good", "--bad"].map(css);
     const near = view.spacing > 2.5; // close enough for levels to be told apart
+    const plain = view.spacing < 0.5; // so far that markers would hide price: fewer and lighter
     const size = (near ? 7 : 3) * view.h;
+    let marked = -Infinity;
     for (let k = 0; k < trades.side.length; k++) {
       const left = view.x(trades.entry_candle[k]), right = view.x(trades.exit_candle[k]);
       if (right < -20 || left > view.width + 20) continue;
       const from = view.y(trades.entry_price[k]), to = view.y(trades.exit_price[k]);
       const outcome = trades.net[k] >= 0 ? good : bad;
       const chosen = k === chosenTrade;
+      if (plain && !chosen && left - marked < 2 * size) continue;
+      marked = left;
       if (near || chosen) {
         for (const [level, colour] of [[trades.stop[k], bad], [trades.target[k], good]]) {
           if (level === null) continue;
@@ -247,8 +272,10 @@
       context.lineTo(left + size * 0.8, from + way * size * 1.5);
       context.closePath();
       context.fillStyle = ink;
-      context.stroke();
+      context.globalAlpha = plain && !chosen ? 0.6 : 1;
+      if (!plain) context.stroke();
       context.fill();
+      context.globalAlpha = 1;
       if (!near && !chosen) continue;
       context.beginPath(); // exit: a dot in the colour of its outcome
       context.arc(right, to, size * 0.6, 0, 7);
@@ -268,7 +295,7 @@
 
   // ---- the profile at the right -----------------------------------------------------------------------------------
   const profile = byId("profile");
-  let pointed = null; // column under the crosshair
+  let pointed = null; // candle under the crosshair
   function drawProfile() {
     if (!map) return;
     const ratio = window.devicePixelRatio, height = chart.panes()[0].getHeight(), width = 128;
@@ -283,13 +310,15 @@
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     const range = scale.getVisibleLogicalRange();
-    const column = Math.max(0, pointed ?? (range ? columnAt(Math.min(range.to, count)) : map.columns - 1));
-    const known = Math.min(Math.max(Math.ceil(map.start[column]) - 1, 0), count - 1);
-    title.textContent = `Forced orders waiting after the bar of\n${stamp(time[known])}`;
+    const candle = pointed ?? Math.max(0, Math.min(range ? Math.round(range.to) : count, count));
+    const column = within[candle];
     const totals = new Float64Array(map.rows);
+    title.textContent = column < 0 ? "" : `Forced orders as of\n${stamp(map.time[column])}`;
+    if (column < 0) return;
     let most = 0;
     for (let row = 0; row < map.rows; row++) {
-      for (let k = 0; k < shown.length; k++) if (shown[k]) totals[row] += mass(column, k, row);
+      if (reached(candle, row)) continue;
+      for (let k = 0; k < shown.length; k++) if (shown[k]) totals[row] += share(column, k, row);
       const at = candles.priceToCoordinate(rowPrice(row + 0.5));
       if (at >= 0 && at <= height) most = Math.max(most, totals[row]);
     }
@@ -315,30 +344,33 @@
   }
   chart.subscribeCrosshairMove((event) => {
     const inside = event.point && event.logical !== undefined;
-    const i = inside ? Math.min(Math.max(Math.round(event.logical), 0), count - 1) : count - 1;
-    tell(i);
-    const column = inside && map ? columnAt(event.logical) : -1;
-    pointed = column >= 0 ? column : null;
+    const candle = inside ? Math.min(Math.max(Math.round(event.logical), 0), count) : count;
+    tell(Math.min(candle, count - 1));
+    const column = inside ? within[candle] : -1;
+    pointed = column >= 0 ? candle : null;
     requestAnimationFrame(drawProfile);
     tip.hidden = !(column >= 0 && event.paneIndex === 0);
     if (tip.hidden) return;
-    const at = candles.coordinateToPrice(event.point.y), bin = Math.floor((Math.log(at) - map.log_low) / map.log_step);
+    const at = candles.coordinateToPrice(event.point.y), bin = rowAt(at);
     const table = document.createElement("table");
     row(table, "price", price(at));
     if (bin >= 0 && bin < map.rows) {
       row(table, "bin", `${price(rowPrice(bin))} – ${price(rowPrice(bin + 1))}`);
+      const gone = reached(candle, bin);
       let total = 0;
-      data.layers.forEach((name, k) => {
-        const waiting = mass(column, k, bin);
-        total += waiting;
-        if (waiting) row(table, name, short(waiting));
-      });
-      row(table, "waiting here", total ? short(total) : "none");
-      if (total && map.oi[column] > 0) row(table, "share of open interest", `${((100 * total) / map.oi[column]).toPrecision(2)}%`);
+      if (!gone)
+        data.layers.forEach((name, k) => {
+          const waiting = share(column, k, bin);
+          total += waiting;
+          if (waiting) row(table, name, short(waiting * map.oi[column]));
+        });
+      row(table, "waiting here", total ? short(total * map.oi[column]) : gone ? "none: price has been here" : "none");
+      if (total) row(table, "share of open interest", `${(100 * total).toPrecision(2)}%`);
     }
+    row(table, "as of", stamp(map.time[column]));
     tip.replaceChildren(table);
-    const room = host.clientWidth - event.point.x;
-    tip.style.left = `${room > 300 ? event.point.x + 16 : event.point.x - tip.offsetWidth - 16}px`;
+    const after = event.point.x + 16, before = event.point.x - tip.offsetWidth - 16, room = scale.width() - tip.offsetWidth - 4;
+    tip.style.left = `${Math.max(4, after <= room ? after : Math.min(before, room))}px`;
     tip.style.top = `${Math.max(4, Math.min(event.point.y + 14, chart.panes()[0].getHeight() - tip.offsetHeight - 6))}px`;
   });
 
@@ -448,6 +480,36 @@
   byId("theme").addEventListener("click", () => setTheme(theme === "dark" ? "light" : "dark"));
   wanted.addEventListener("change", (event) => setTheme(event.matches ? "light" : "dark"));
 
+  // ---- printing --------------------------------------------------------------------------------------------------------
+  // Canvases that scripts size do not follow a sheet's width: a sheet gets one picture of them all, in light colours.
+  let printing = null;
+  function drawPrinted() {
+    const picture = byId("printed"), ratio = window.devicePixelRatio, shot = chart.takeScreenshot(true, false);
+    const aside = profile.clientWidth ? profile.width : 0;
+    [picture.width, picture.height] = [shot.width + aside, shot.height];
+    const context = picture.getContext("2d");
+    context.fillStyle = css("--stage");
+    context.fillRect(0, 0, picture.width, picture.height);
+    context.drawImage(shot, 0, 0);
+    if (aside) context.drawImage(profile, shot.width, 0);
+    context.fillStyle = css("--muted");
+    context.font = `${11 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+    context.textBaseline = "top";
+    for (const label of document.querySelectorAll(".pane-name, #profile-title"))
+      if (label.offsetWidth)
+        label.textContent.split("\n").forEach((line, k) => context.fillText(line, label.offsetLeft * ratio, (label.offsetTop + 15 * k) * ratio));
+  }
+  window.addEventListener("beforeprint", () => {
+    printing = { theme, range: scale.getVisibleLogicalRange() };
+    setTheme("light");
+    drawProfile();
+    drawPrinted();
+  });
+  window.addEventListener("afterprint", () => {
+    setTheme(printing.theme);
+    requestAnimationFrame(() => scale.setVisibleLogicalRange(printing.range));
+  });
+
   function namePanes() {
     document.querySelectorAll(".pane-name").forEach((label) => label.remove());
     let top = chart.panes()[0].getHeight() + 1;
@@ -459,10 +521,13 @@
       host.parentElement.append(label);
       top += chart.panes()[i + 1].getHeight() + 1;
     });
+    readout.style.maxWidth = `${scale.width() - 20}px`; // clear of the axis
     drawProfile();
   }
-  if (map) byId("scale-top").textContent = `${short(map.bright)} a bin`;
-  else document.querySelector(".scale").remove();
+  if (map) {
+    const width = `${Number((1e4 * map.log_step).toPrecision(3))} bps`;
+    byId("scale-top").textContent = `${(100 * map.bright).toPrecision(2)}% of OI per ${width}${map.pool > 1 ? ` (${map.pool} bins)` : " bin"}`;
+  } else document.querySelector(".scale").remove();
   tell(count - 1);
   setTheme(theme);
   all();
@@ -472,6 +537,8 @@
     Object.assign(state, {
       ready: true, chart, jump, setTheme, image, candles: count, version: LWC.version(),
       range: () => scale.getVisibleLogicalRange(), theme: () => theme,
+      reachedPrices: (some) => some.map((i) => [rowPrice(lowest[i]), rowPrice(highest[i] + 1)]),
+      heights: (rows) => rows.map((row) => candles.priceToCoordinate(rowPrice(row))),
     });
     document.documentElement.dataset.ready = "true";
   }));

@@ -21,6 +21,7 @@ from forcedflow.report.payload import (
     zones_payload,
 )
 from forcedflow.report.scorecard import MEASURES, Measure
+from forcedflow.tables import PLAUSIBLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,8 +33,6 @@ __all__ = ["map_page", "summary_rows", "tearsheet", "verdict"]
 
 _TILES: Final = ("total_return", "sharpe", "max_drawdown", "cvar_95", "trades", "hit_rate", "expectancy_r")
 _SIGNED: Final = {"total_return", "cagr", "expectancy_r", "median_r", "gross", "net"}
-_PLAUSIBLE: Final = (0.002, 0.03)
-"""Share of open interest that venues' prints say is liquidated in a day; outside it a map is doubtful."""
 
 
 def tearsheet(run: Run) -> str:
@@ -99,9 +98,7 @@ def map_page(snapshots: MapSnapshots, bars: Table, title: str, notes: Iterable[s
 def summary_rows(run: Run) -> list[tuple[str, str]]:
     """Return the measures of the tearsheet's tiles as title and text, for a terminal."""
     rows = [(measure.title, _shown(measure, run.scorecard)) for measure in _chosen()]
-    coverage, rate = run.summary["coverage"], run.summary["implied_liquidation_rate"]
-    rows.append(("OI located", f"{coverage:.0%}"))
-    rows.append(("Liquidated a day", "–" if rate is None else f"{rate:.2%} of OI"))
+    rows += [(title, f"{text} of {whole}") for title, text, whole, _ in _map_quality(run.summary)]
     rows.append(("Ambiguous bars", str(run.summary["ambiguous_bars"])))
     return rows
 
@@ -114,21 +111,24 @@ def verdict(name: str, contrast: dict[str, Any] | None) -> str:
     name
         ``placement`` or ``selection``.
     contrast
-        ``n``, ``mean``, ``low``, ``high``, ``unit`` of the map's contribution; None where trades were too few.
+        ``n``, ``mean``, ``low``, ``high``, ``unit`` of the map's contribution, and ``mde``, the least effect that so
+        many signals would show, where it is known; None where trades were too few.
     """
     what = {"placement": "stops and targets", "selection": "entries"}[name]
     if contrast is None:
         return f"Can't tell: there were too few trades to compare the map's {what} with blind ones."
     figures = (
         f"{contrast['mean']:+.2f} {contrast['unit']} a trade against blind ones "
-        f"(interval {contrast['low']:+.2f} to {contrast['high']:+.2f}, n = {contrast['n']})"
+        f"(interval {contrast['low']:+.2f} to {contrast['high']:+.2f}; {contrast['n']:,} signals, each traded alone)"
     )
     figures = figures.replace("-", "−")
     if contrast["low"] > 0.0:
         return f"Helped: the map's {what} gained {figures}."
     if contrast["high"] < 0.0:
         return f"Hurt: the map's {what} made {figures}."
-    return f"Can't tell: the map's {what} made {figures}, and the interval contains zero."
+    least = contrast.get("mde")
+    unseen = "" if least is None else f"; an effect under {least:.2g} {contrast['unit']} would not have been seen"
+    return f"Can't tell: the map's {what} made {figures}, and the interval contains zero{unseen}."
 
 
 def _page(title: str, body: list[str], payload: dict[str, Any]) -> str:
@@ -190,21 +190,32 @@ def _tiles(run: Run) -> str:
     error = run.scorecard.get("sharpe_error")
     if error is not None:
         tiles[1] = tiles[1].replace("</b>", f" <small>± {error:.2f}</small></b>")
-    coverage, rate = run.summary.get("coverage"), run.summary.get("implied_liquidation_rate")
-    if coverage is not None:
-        tiles.append(_tile("OI located", f"{coverage:.0%}", ""))
-    if rate is not None:
-        doubtful = not _PLAUSIBLE[0] <= rate <= _PLAUSIBLE[1]
-        tiles.append(_tile("Liquidated a day", f"{rate:.2%}", "bad" if doubtful else ""))
+    tiles += [_tile(title, text, tone, f"of {whole}") for title, text, whole, tone in _map_quality(run.summary)]
     return f'<section class="tiles" aria-label="Results">{"".join(tiles)}</section>'
+
+
+def _map_quality(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Title, share, what it is a share of and tone of what says how far to trust the map.
+
+    "Reopened" is the share of the largest burns that reappears as new positions: open interest that moved, not left.
+    """
+    rate, reopened = summary["implied_liquidation_rate"], summary.get("reopened_share")
+    facts = [("OI located", f"{summary.get('coverage_mean', summary['coverage']):.0%}", "open interest", "")]
+    if rate is not None:
+        doubtful = not PLAUSIBLE_RATE[0] <= rate <= PLAUSIBLE_RATE[1]
+        facts.append(("Liquidated a day", f"{rate:.2%}", "open interest", "bad" if doubtful else ""))
+    if reopened is not None:
+        facts.append(("Reopened", f"{reopened:.0%}", "the largest burns, as new positions", ""))
+    return facts
 
 
 def _chosen() -> list[Measure]:
     return [measure for name in _TILES for measure in MEASURES if measure.name == name]
 
 
-def _tile(title: str, value: str, tone: str) -> str:
-    return f'<div class="tile"><span>{escape(title)}</span><b class="{tone}">{escape(value)}</b></div>'
+def _tile(title: str, value: str, tone: str, hint: str = "") -> str:
+    shown = f'<span>{escape(title)}</span><b class="{tone}">{escape(value)}</b>'
+    return f'<div class="tile" title="{escape(hint)}">{shown}</div>'
 
 
 def _tone(measure: Measure, card: dict[str, Any]) -> str:
@@ -302,13 +313,15 @@ _STAGE: Final = """<section class="card" aria-label="Charts">
 <button type="button" data-span="300">300 candles</button><!--note--><span class="gap"></span>
 <span id="toggles"></span>
 <span class="scale"><span>less</span><canvas id="scale" width="256" height="1" role="img"
- aria-label="Colour scale: forced orders waiting at a price"></canvas><span id="scale-top">more</span></span>
+ aria-label="Colour scale: forced orders waiting, as a share of open interest"></canvas>
+ <span id="scale-top">more</span></span>
 </div>
 <div class="stage">
 <div id="chart" tabindex="0" role="img" aria-label="Price over the map of waiting forced orders, with zones, trades,
  equity, drawdown and forced flow. Arrow keys move, plus and minus zoom, Home shows everything."></div>
 <canvas id="profile" role="img" aria-label="Forced orders waiting at each price, at the crosshair or now"></canvas>
 <div id="profile-title"></div>
+<canvas id="printed" role="img" aria-label="The charts, for printing"></canvas>
 <div id="readout"></div><div id="tip" hidden></div>
 </div></section>"""
 
