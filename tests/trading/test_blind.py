@@ -248,12 +248,12 @@ def test_blind_entries_match_hour_and_volatility(seed: int) -> None:
     strategy = FromTape()
     ledger = blind._Ledger(tape, tape.events, ask(strategy, tape.events), FREE)
     like, bar = blind._matches(ledger, rng)
-    hour = bars.close_ts // 3_600_000_000_000 % 24
+    hour, day = bars.close_ts // 3_600_000_000_000 % 24, 86_400_000_000_000 // bars.interval
     for order in range(20):
         own, drawn = at[order], bar[like == order]
         fits = {
             k for k in range(at[0], len(bars))
-            if abs(k - own) > 24 * 3_600_000_000_000 // bars.interval and hour[k] == hour[own] and atr[own] / 1.25 <= atr[k] <= atr[own] * 1.25
+            if abs(k - own) > day and hour[k] == hour[own] and atr[own] / 1.25 <= atr[k] <= atr[own] * 1.25
         }  # fmt: skip
         assert set(drawn) <= fits
         assert len(drawn) == (blind.DRAWS if fits else 0)

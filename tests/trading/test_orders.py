@@ -79,5 +79,5 @@ def test_rows_that_ask_for_nothing_may_hold_anything() -> None:
 
 
 def test_an_event_kind_of_a_strange_number_is_no_kind() -> None:
-    with pytest.raises(StrategyError, match="mine.*exit_on.*77"):
+    with pytest.raises(StrategyError, match=r"mine.*exit_on.*77"):
         Asked.of(Plan(1, size=1.0, size_rule="units", exit_on=[77]), EVENTS, "mine")  # type: ignore[list-item]
