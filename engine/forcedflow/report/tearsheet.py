@@ -167,7 +167,7 @@ def _period(bars: Table) -> str:
 
 def _identity(config: dict[str, Any]) -> list[str]:
     hashes = [f"{name} {str(config[key])[:8]}" for name, key in _HASHES if key in config]
-    params = [f"{key} {value}" for key, value in dict(config.get("params", {})).items()]
+    params = [f"{key} {value}" for key, value in sorted(dict(config.get("params", {})).items())]
     return params[:6] + hashes
 
 
