@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.data.times import DAY
 from forcedflow.errors import SettingsError, VenueError
 from forcedflow.kernels import records
 from forcedflow.kernels.liquidation_map import (
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Feed", "estimate_open_interest", "stamps_of"]
 
-DAY = 86_400_000_000_000
 _STOP_KINDS = {"atr": STOP_ATR, "round": STOP_ROUND, "swing": STOP_SWING}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.data.times import DAY
 from forcedflow.errors import SettingsError
 from forcedflow.kernels import records
 from forcedflow.kernels.market_pass import (
@@ -249,7 +250,7 @@ class Tape:
         before = np.concatenate((market["oi"][:1], market["oi"][:-1]))  # what there was to be swept
         known &= before > 0
         swept = (market["swept_long_liq"] + market["swept_short_liq"])[known] / 2 / before[known]
-        return float(swept.sum() / (known.sum() * bars.interval / 8.64e13))
+        return float(swept.sum() / (known.sum() * bars.interval / DAY))
 
 
 def make_tape(

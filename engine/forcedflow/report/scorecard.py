@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from forcedflow.data.times import DAY
 from forcedflow.kernels import measures
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ __all__ = ["MEASURES", "Calendar", "Measure", "scorecard"]
 
 Calendar = Literal["24/7", "sessions"]
 
-_DAY: Final = 86_400_000_000_000  # ns
 _YEAR: Final = 365.25  # days, for counting how many trading days a year has
 
 
@@ -194,7 +194,7 @@ def _returns(equity: Table, initial: float, start: int, calendar: Calendar) -> d
         "sortino": measures.annual_sortino(returns, per_year),
         "calmar": cagr / drawdown if drawdown > 0.0 else math.nan,
         "max_drawdown": drawdown,
-        "under_water": measures.longest_under_water(times, curve) / _DAY,
+        "under_water": measures.longest_under_water(times, curve) / DAY,
         "cvar_95": measures.conditional_value_at_risk(np.sort(returns), 0.95),
         "exposure": measures.mean((equity["position"] != 0.0).astype(np.float64)),
         "days": len(returns),
@@ -203,7 +203,7 @@ def _returns(equity: Table, initial: float, start: int, calendar: Calendar) -> d
 
 def _observed_days(days: int, start: int, ts: IntArray) -> float:
     """Trading days a year, as many as the run saw."""
-    return days / ((int(ts[-1]) - start) / _DAY) * _YEAR if days else math.nan
+    return days / ((int(ts[-1]) - start) / DAY) * _YEAR if days else math.nan
 
 
 def _trades(trades: Table) -> dict[str, float | int]:

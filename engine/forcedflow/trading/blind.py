@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.data.times import DAY, HOUR
 from forcedflow.kernels import measures
 from forcedflow.trading.account import Account
 from forcedflow.trading.orders import SIZE_RULES, Asked, Policy
@@ -43,8 +44,6 @@ RESAMPLES: Final = 2000
 MIN_TRADES: Final = 10
 MIN_DAYS: Final = 5  # fewer days, resampled, would pass chance for certainty
 ALIKE: Final = 1e-9  # ATR: distances that differ by less are one distance
-DAY: Final = 86_400_000_000_000
-HOUR: Final = 3_600_000_000_000
 ATR_BAND: Final = 1.25
 _ALONE: Final = Policy(conflict="add", max_open=2**31)
 
