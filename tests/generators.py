@@ -36,7 +36,23 @@ BEFORE_MARGIN_CHANGES = (
 )
 
 COARSE = MarketSettings(
-    bin_bps=50, entry_points=2, min_coverage=0.05, zone_on=0.01, zone_off=0.005, reach=0.4, volume_bars=24
+    bin_bps=50,
+    entry_points=2,
+    min_coverage=0.05,
+    zone_on=0.01,
+    zone_off=0.005,
+    reach=0.4,
+    volume_bars=24,
+    channel_bars=16,
+    channel_touches=1,
+    channel_containment=0.8,
+    channel_age=24,
+    pivot_bars=2,
+    fakeout_bars=5,
+    momentum_bars=5,
+    vol_short_bars=4,
+    vol_long_bars=12,
+    exhaust_bars=20,
 )
 """Settings for short random markets: few bins, many zones."""
 

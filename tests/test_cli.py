@@ -109,7 +109,7 @@ def test_run_prints_one_json_object(run_cli: Cli, tmp_path: Path) -> None:
     assert told.keys() >= RUN_KEYS
     assert told["dataset"] == "simulated"
     assert told["bars"] == 4 * 288
-    assert set(told["events"]) == {"ZoneNear", "ZoneEntry", "ZoneExit", "ZoneSwept", "ForcedFlow"}
+    assert set(told["events"]) == {kind.title for kind in ff.EventKind}
     assert set(told["blind"]) == {"placement", "selection"}
     folder = Path(told["run"])
     assert folder == tmp_path / "deep/er/here"

@@ -70,7 +70,7 @@ _HOMES = {
     "save": "backtest",
     "strategy_names": "trading.strategy",
     "tearsheet": "report.tearsheet",
-    "trade": "trading.account",
+    "trade": "trading.desk",
 }
 """Where each public name lives: ``module``, ``module:other_name``, or ``module:`` for the module itself."""
 

@@ -20,8 +20,8 @@ from forcedflow.tables import EventKind as EventKind
 from forcedflow.tables import Events as Events
 from forcedflow.tables import MapSnapshots as MapSnapshots
 from forcedflow.tables import Side as Side
-from forcedflow.trading.account import trade as trade
 from forcedflow.trading.blind import contrasts as contrasts
+from forcedflow.trading.desk import trade as trade
 from forcedflow.trading.orders import Plan as Plan
 from forcedflow.trading.strategy import Strategy as Strategy
 from forcedflow.trading.strategy import find_strategy as find_strategy

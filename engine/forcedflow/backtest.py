@@ -22,8 +22,9 @@ from forcedflow.report.scorecard import scorecard
 from forcedflow.report.tearsheet import tearsheet
 from forcedflow.settings import AccountSettings, MarketSettings, Settings, parse
 from forcedflow.tables import LAYERS, PLAUSIBLE_RATE, EventKind
-from forcedflow.trading.account import trade, with_venue_fees
+from forcedflow.trading.account import with_venue_fees
 from forcedflow.trading.blind import contrasts
+from forcedflow.trading.desk import trade
 from forcedflow.trading.strategy import Strategy, find_strategy, source_hash
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forcedflow.errors import RecordError
-from forcedflow.tables import EQUITY, FILLS, LAYERS, MARKET_BARS, ORDERS, TRADES, Events, MapSnapshots
+from forcedflow.tables import EQUITY, EVENT_FLOATS, FILLS, LAYERS, MARKET_BARS, ORDERS, TRADES, Events, MapSnapshots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BARS", "FORMAT", "Run", "Table", "read", "refuse_existing", "write"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Number of the folder's format; a reader refuses another one."""
 
 BARS: Final = {
@@ -45,9 +45,7 @@ BARS: Final = {
 
 Table = dict[str, npt.NDArray[Any]]
 
-_EVENTS: Final = {
-    f.name: "int64" if f.name in {"bar", "ts", "kind", "side", "group"} else "float64" for f in fields(Events)
-}
+_EVENTS: Final = {f.name: "float64" if f.name in EVENT_FLOATS else "int64" for f in fields(Events)}
 _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "orders": ORDERS,
     "fills": FILLS,

@@ -9,7 +9,8 @@ from forcedflow.data import load_dataset
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import AccountSettings, MarketSettings, parse, settings_of
 from forcedflow.tables import Event, EventKind
-from forcedflow.trading.account import Account, Desk, react, with_venue_fees
+from forcedflow.trading.account import Account, with_venue_fees
+from forcedflow.trading.desk import Desk, react
 from forcedflow.trading.orders import Policy
 from forcedflow.trading.strategy import Strategy, find_strategy
 

@@ -47,6 +47,56 @@ class MarketSettings(Settings):
     # Structure
     atr_bars: int = Field(default=48, ge=1, le=10_000_000, description="memory of the average true range, bars")
     volume_bars: int = Field(default=288, ge=1, le=10_000_000, description="memory of the average volume per bar, bars")
+    vol_short_bars: int = Field(default=12, ge=1, le=10_000_000, description="memory of the short volatility, bars")
+    vol_long_bars: int = Field(default=96, ge=1, le=10_000_000, description="memory of the long volatility, bars")
+    momentum_bars: int = Field(default=12, ge=1, le=10_000, description="bars over which momentum is taken")
+    pivots: Literal["bars", "reversal"] = Field(
+        default="bars",
+        description="bars: a pivot is the extreme of pivot_bars on each side; reversal: of a move that turned back by "
+        "reversal_atr",
+    )
+    pivot_bars: int = Field(default=5, ge=1, le=1000, description="bars on each side of a pivot")
+    reversal_atr: float = Field(default=3.0, gt=0, description="reversal that confirms a pivot, ATR")
+    channel: Literal["regression", "pivot", "donchian"] = Field(
+        default="regression",
+        description="regression: least squares of log closes and an envelope; pivot: a line through confirmed pivots "
+        "and a parallel through the opposite extreme; donchian: extremes of the last channel_bars",
+    )
+    channel_bars: int = Field(default=96, ge=8, le=100_000, description="bars that a channel is fitted on")
+    channel_sigmas: float = Field(
+        default=2.0, gt=0, le=10, description="regression: half width, standard deviations of the residuals"
+    )
+    channel_touches: int = Field(default=2, ge=0, le=100, description="least separate touches of each boundary")
+    touch_atr: float = Field(default=0.25, ge=0, description="a bar touches a boundary within so many ATR")
+    channel_containment: float = Field(
+        default=0.9, ge=0, le=1, description="least share of closes between the boundaries"
+    )
+    channel_min_atr: float = Field(default=2.0, ge=0, description="least width of a channel, ATR")
+    channel_max_atr: float = Field(default=20.0, gt=0, description="largest width of a channel, ATR")
+    channel_age: int = Field(default=192, ge=1, description="bars after which a channel that held is given up")
+    break_atr: float = Field(default=0.25, ge=0, description="a close so many ATR beyond a boundary breaks it")
+    break_closes: int = Field(default=1, ge=1, le=100, description="such closes in a row that a break takes")
+    fakeout_bars: int = Field(default=12, ge=1, description="bars after a break in which a close inside is a FakeOut")
+    align_atr: float = Field(
+        default=1.0, ge=0, description="a zone that begins within so many ATR of a broken boundary is aligned with it"
+    )
+    void_atr: float = Field(default=6.0, gt=0, description="how far ahead a void must reach, ATR")
+    void_mass: float = Field(default=0.003, ge=0, description="most mass within void_atr for a void, share of OI")
+    exhaust_bars: int = Field(
+        default=48,
+        ge=1,
+        le=10_000,
+        description="window of an exhaustion: bars before VoidEntry, and time given after it",
+    )
+    exhaust_swept: float = Field(default=0.005, ge=0, description="least swept within the window, share of OI")
+    exhaust_flow: float = Field(
+        default=0.005, ge=0, description="forced flow below so many bars of average volume has dried up"
+    )
+    exhaust_dry_bars: int = Field(default=3, ge=1, le=10_000, description="bars for which it must have dried up")
+    exhaust_momentum: float = Field(
+        default=0.5, gt=0, le=1, description="momentum has decayed below this share of its peak in the window"
+    )
+    exhaust_vol: float = Field(default=1.0, gt=0, description="short over long volatility, at most")
     # Zones
     zone_on: float = Field(
         default=0.015, gt=0, description="a zone's peak density: mass per 1% of price as a share of OI"
@@ -71,6 +121,10 @@ class MarketSettings(Settings):
     def _hysteresis(self) -> Self:
         if self.zone_off > self.zone_on:
             raise ValueError(f"zone_off must not exceed zone_on, was {self.zone_off} > {self.zone_on}")
+        if self.channel_min_atr > self.channel_max_atr:
+            raise ValueError(
+                f"channel_min_atr must not exceed channel_max_atr, was {self.channel_min_atr} > {self.channel_max_atr}"
+            )
         return self
 
 

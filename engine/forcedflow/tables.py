@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,12 +54,16 @@ class Side(IntEnum):
 
 
 class EventKind(IntEnum):
-    """What price did to the map. The number is the order of events within one bar."""
+    """What price did to the map or to structure. The number is the order of events within one bar."""
 
     ZONE_ENTRY = 1
     ZONE_SWEPT = 2
     ZONE_EXIT = 3
     FORCED_FLOW = 4
+    CHANNEL_BREAK = 5
+    FAKE_OUT = 6
+    VOID_ENTRY = 7
+    VOID_EXHAUSTION = 8
     ZONE_NEAR = 9
 
     @property
@@ -76,7 +80,7 @@ EVENT_FLOATS: Final = (
     "peak",  # price of its densest bin
     "mass_before",  # mass inside the edges before the bar, share of open interest
     "mass_after",  # the same after the bar
-    "swept",  # mass swept inside the edges since entry (ZoneNear: 0; ForcedFlow: in this bar), share of open interest
+    "swept",  # swept inside the edges since entry (ForcedFlow: in this bar; Void*: in its window), share of OI
     "fuel",  # mass_before (ForcedFlow: swept) over trailing volume per bar
     "age",  # bars since the zone was first noticed
     "above_near",  # the nearest zone above the close, NaN where there is none within reach
@@ -88,13 +92,27 @@ EVENT_FLOATS: Final = (
     "below_peak",
     "below_mass",
     "coverage",  # located share of open interest on the event's side
+    "gap",  # log price from the close before to this open where bars are missing between (sessions, outages), else 0
+    "vol_short",  # realised volatility of a bar, log price, over the short memory before the bar
+    "vol_long",  # the same over the long memory
+    "momentum",  # move of the close over `momentum_bars`, in ATR
+    "upper",  # boundaries of the channel in this bar, as fitted before it; NaN where there is none
+    "lower",
+    "slope",  # of the channel, log price a bar
+    "width",  # of the channel, ATR when it was accepted
+    "upper_touches",  # separate touches of each boundary when it was accepted
+    "lower_touches",
+    "containment",  # share of closes between the boundaries when it was accepted
+    "channel_age",  # bars since it was accepted
+    "alignment",  # ChannelBreak: from the broken boundary to the near edge of the zone behind it, ATR; NaN: none
+    "between",  # mass between boundary and that zone (Void*: within void_atr ahead), share of open interest
+    "extreme",  # farthest price so far of the move that broke the channel or swept the zone
 )
 """Float columns of an event, in order. Zone prices are bin centres; distances in log price."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One row of the tape: something price did to the map, known at the close of ``bar``."""
+class Event(NamedTuple):
+    """One row of the tape: something price did to the map or to structure, known at the close of ``bar``."""
 
     bar: int
     ts: int
@@ -102,7 +120,9 @@ class Event:
     side: int
     """+1: a zone above, or forced buying; -1: a zone below, or forced selling."""
     group: int
-    """Identity of the zone; 0 where there is none."""
+    """Identity of the zone, channel or void that the event is about; 0 where there is none."""
+    channel: int
+    """Version of the channel that the bar was tested against; 0 where there is none."""
     close: float
     atr: float
     near: float
@@ -122,6 +142,21 @@ class Event:
     below_peak: float
     below_mass: float
     coverage: float
+    gap: float
+    vol_short: float
+    vol_long: float
+    momentum: float
+    upper: float
+    lower: float
+    slope: float
+    width: float
+    upper_touches: float
+    lower_touches: float
+    containment: float
+    channel_age: float
+    alignment: float
+    between: float
+    extreme: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +168,7 @@ class Events:
     kind: IntArray
     side: IntArray
     group: IntArray
+    channel: IntArray
     close: FloatArray
     atr: FloatArray
     near: FloatArray
@@ -152,6 +188,21 @@ class Events:
     below_peak: FloatArray
     below_mass: FloatArray
     coverage: FloatArray
+    gap: FloatArray
+    vol_short: FloatArray
+    vol_long: FloatArray
+    momentum: FloatArray
+    upper: FloatArray
+    lower: FloatArray
+    slope: FloatArray
+    width: FloatArray
+    upper_touches: FloatArray
+    lower_touches: FloatArray
+    containment: FloatArray
+    channel_age: FloatArray
+    alignment: FloatArray
+    between: FloatArray
+    extreme: FloatArray
 
     def __len__(self) -> int:
         return len(self.bar)
@@ -287,6 +338,14 @@ MARKET_BARS: Final = {
     "swept_short_stop": "float64",
     "opened_long": "float64",
     "opened_short": "float64",
-    "atr": "float64",
+    "atr": "float64",  # before the bar, as the next three
+    "vol_short": "float64",
+    "vol_long": "float64",
+    "volume_average": "float64",
+    "channel": "int64",  # version of the channel that the bar was tested against; 0: none
+    "channel_upper": "float64",  # its boundaries in this bar
+    "channel_lower": "float64",
+    "swing_low": "float64",  # last confirmed pivots at the close; NaN before the first
+    "swing_high": "float64",
 }
 """Columns that the market pass adds to each bar."""

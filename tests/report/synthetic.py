@@ -115,9 +115,21 @@ def synthetic_events(bars: dict[str, Any], trades: dict[str, Any]) -> Events:
     columns["ts"] = bars["ts"][columns["bar"]] + interval
     columns["mass_before"] += 0.02
     columns["age"] += 12.0
-    whole = ("bar", "ts", "kind", "side", "group")
+    whole = ("bar", "ts", "kind", "side", "group", "channel")
     typed: dict[str, Any] = {n: c.astype(np.int64 if n in whole else np.float64) for n, c in columns.items()}
     return Events(**typed)
+
+
+def synthetic_channels(bars: dict[str, Any]) -> dict[str, Any]:
+    """A rising channel of 60 bars after every 100."""
+    count = len(bars["ts"])
+    version = np.zeros(count, dtype=np.int64)
+    upper, lower = np.full((2, count), np.nan)
+    for k, start in enumerate(range(100, count - 60, 160)):
+        rows = slice(start, start + 60)
+        middle = bars["close"][start] * np.exp(0.0001 * np.arange(60))
+        version[rows], upper[rows], lower[rows] = k + 1, middle * 1.01, middle * 0.99
+    return {"channel": version, "channel_upper": upper, "channel_lower": lower}
 
 
 def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: int = 4, seed: int = 7) -> Run:
@@ -142,6 +154,9 @@ def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: i
     added = {"oi": 4e4 * ones, "coverage_long": 0.7 * ones, "coverage_short": 0.65 * ones, "atr": 0.004 * ones}
     added |= {f"swept_{layer}": swept[:, k] for k, layer in enumerate(LAYERS)}
     added |= {"opened_long": ones, "opened_short": ones}
+    added |= synthetic_channels(market)
+    pace = {"vol_short": 0.002, "vol_long": 0.002, "volume_average": 120.0, "swing_low": 6e4, "swing_high": 6.4e4}
+    added |= {name: value * ones for name, value in pace.items()}
     filled = table(FILLS, fills)
     card = scorecard(equity, ledger, filled, initial=CASH, start=int(market["ts"][0]), calendar="24/7")
     return Run(

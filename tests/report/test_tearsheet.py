@@ -20,6 +20,7 @@ from conftest import skip
 from forcedflow.record import Run
 from forcedflow.report import payload
 from forcedflow.report.tearsheet import map_page, summary_rows, tearsheet, verdict
+from forcedflow.tables import EventKind
 from report.synthetic import WIDTH
 
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1"><!--'
@@ -101,6 +102,30 @@ def test_zones_span_notice_to_last_event(run: Run) -> None:
     assert unpacked(sent["from"], "<f4")[0] == first.bar[0] - first.age[0]
     assert unpacked(sent["to"], "<f4")[0] == first.bar[-1] + 1
     assert (unpacked(sent["low"], "<f4") < unpacked(sent["high"], "<f4")).all()
+
+
+def test_channels_are_straight_stretches(run: Run) -> None:
+    start, end = payload.channels(run.market_bars)
+    version = run.market_bars["channel"]
+    assert len(start) == len(np.unique(version[version > 0]))
+    assert (end - start == 59).all()
+    assert (version[start] == version[end]).all()
+    sent = payload.channels_payload(run.market_bars, 1)
+    assert unpacked(sent["upper_to"], "<f4")[0] == np.float32(run.market_bars["channel_upper"][end[0]])
+
+
+def test_a_boundary_that_moves_begins_a_stretch() -> None:
+    moved = {"channel": np.ones(9, dtype=np.int64), "channel_lower": np.full(9, 90.0)}
+    moved["channel_upper"] = np.array([100.0] * 4 + [101.0] * 5)
+    assert [rows.tolist() for rows in payload.channels(moved)] == [[0, 4], [3, 8]]
+
+
+def test_breaks_are_marked(run: Run) -> None:
+    kind = run.events.kind.copy()
+    kind[:3] = EventKind.CHANNEL_BREAK, EventKind.FAKE_OUT, EventKind.VOID_EXHAUSTION
+    sent = payload.marks_payload(replace(run.events, kind=kind), 1)
+    assert sent["titles"] == {5: "ChannelBreak", 6: "FakeOut", 8: "VoidExhaustion"}
+    assert unpacked(sent["aligned"], "u1").tolist() == [1, 0, 0]  # a zone stands behind the break
 
 
 # The text

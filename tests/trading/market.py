@@ -25,8 +25,9 @@ def make_bars(rows: Sequence[tuple[float, float, float, float]]) -> Bars:
 
 
 def events_of(ints: npt.NDArray[np.int64], floats: npt.NDArray[np.float64]) -> Events:
-    """Make events of two blocks: (bar, ts, kind, side, group) and the columns of EVENT_FLOATS."""
-    return Events(*ints.T, *floats.T)[:]
+    """Make events of two blocks: (bar, ts, kind, side, group) and the columns of EVENT_FLOATS; no channel."""
+    no_channel = np.zeros((len(ints), 1), np.int64)
+    return Events(*np.hstack((ints, no_channel)).T, *floats.T)[:]
 
 
 def make_events(bars: Bars, rows: Sequence[tuple[int, EventKind, int, int]], **columns: npt.ArrayLike) -> Events:

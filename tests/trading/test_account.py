@@ -14,7 +14,8 @@ from forcedflow.errors import AccountError
 from forcedflow.kernels.account import CONFLICTS
 from forcedflow.settings import AccountSettings
 from forcedflow.tables import EQUITY, FILLS, ORDERS, TRADES, EventKind, Events
-from forcedflow.trading.account import Account, react, trade
+from forcedflow.trading.account import Account
+from forcedflow.trading.desk import react, trade
 from forcedflow.trading.ledger import Trading
 from forcedflow.trading.orders import ENTRIES, SIZE_RULES, Policy
 from forcedflow.trading.strategy import ask
@@ -226,9 +227,9 @@ def units_only(seed: int, size: float = 1.0) -> tuple[Bars, Events]:
     """Make a random market whose orders do not depend on equity."""
     bars, events = random_market(seed)
     ints = np.column_stack([events.bar, events.ts, events.kind, events.side, events.group])
-    floats = np.column_stack([getattr(events, name) for name in Events.__slots__[5:]])
-    floats[:, Events.__slots__.index("below_mass") - 5] = SIZE_RULES.index("units")
-    floats[:, Events.__slots__.index("mass_before") - 5] = size
+    floats = np.column_stack([getattr(events, name) for name in Events.__slots__[6:]])
+    floats[:, Events.__slots__.index("below_mass") - 6] = SIZE_RULES.index("units")
+    floats[:, Events.__slots__.index("mass_before") - 6] = size
     return bars, events_of(ints, floats)
 
 

@@ -13,7 +13,8 @@ from pydantic import Field, PrivateAttr
 from forcedflow.errors import SettingsError, StrategyError
 from forcedflow.settings import AccountSettings, parse
 from forcedflow.tables import Event, EventKind, Events
-from forcedflow.trading.account import Account, react, trade
+from forcedflow.trading.account import Account
+from forcedflow.trading.desk import react, trade
 from forcedflow.trading.orders import Asked, Plan
 from forcedflow.trading.strategy import (
     Strategy,

@@ -12,20 +12,35 @@ from typing import NamedTuple
 import numpy as np
 
 from forcedflow.kernels import FloatArray, IntArray, Record, Records, lean_kernel, small_kernel
+from forcedflow.kernels.channels import BROKEN, CLOSES, NO_CHANNEL, fit, lower_at, upper_at
 from forcedflow.kernels.liquidation_map import LONG, SHORT, MapArrays, base_per_unit, step
-from forcedflow.kernels.structure import follow
+from forcedflow.kernels.structure import HIGHS, LOWS, RING, follow, note_pivots
+from forcedflow.kernels.voids import enters_void, exhausted, open_episode
 from forcedflow.kernels.zones import find_zone, first_dense, mass_between, outward, take_stock
 
-__all__ = ["AVERAGES", "DONE", "EVENT", "GROW", "LISTENED", "MARKET_BAR", "ROOM", "ZONE", "BarColumns", "advance"]
+__all__ = [
+    "AVERAGES",
+    "DONE",
+    "EVENT",
+    "GROW",
+    "LISTENED",
+    "MARKET_BAR",
+    "ROOM",
+    "ZONE",
+    "BarColumns",
+    "Structure",
+    "advance",
+]
 
 ZONE_ENTRY, ZONE_SWEPT, ZONE_EXIT, FORCED_FLOW, ZONE_NEAR = 1, 2, 3, 4, 9  # tables.EventKind
+CHANNEL_BREAK, FAKE_OUT, VOID_ENTRY, VOID_EXHAUSTION = 5, 6, 7, 8
 DONE, LISTENED, ROOM, GROW = 0, 1, 2, 3
 """Why the kernel returned: bars done, an event of the mask, event rows needed, a larger grid needed."""
 
 NONE, NEAR, INSIDE, LEFT, AWAY = 0, 1, 2, 3, 4
 """A tracked zone: none, announced, price is in it, price left it on the side it came from, out of sight."""
 ZONES_PER_BAR = 32  # zones crossed within one bar and side that get events of their own
-ROWS_PER_BAR = 4 * ZONES_PER_BAR + 8
+ROWS_PER_BAR = 4 * ZONES_PER_BAR + 14
 REARM = 1.5  # a zone stays near until it is so many times the near distance away
 
 ZONE = np.dtype(
@@ -48,15 +63,27 @@ AVERAGES = np.dtype(
         ("volume_bars", "i8"),
         ("atr", "f8"),  # log price
         ("volume", "f8"),
+        ("short_bars", "i8"),
+        ("long_bars", "i8"),
+        ("square_short", "f8"),  # means of squared log returns
+        ("square_long", "f8"),
+        ("momentum_bars", "i8"),
+        ("momentum", "f8"),  # bins, through the current close
         ("seen", "i8"),  # bars
-        ("groups", "i8"),  # identities given so far
+        ("groups", "i8"),  # identities given so far: zones, channels, voids
     ],
     align=True,
 )
-_INTS = ("bar", "ts", "kind", "side", "group")
+_INTS = ("bar", "ts", "kind", "side", "group", "channel")
 _AROUND = tuple(f"{where}_{what}" for where in ("above", "below") for what in ("near", "far", "peak", "mass"))
 _FLOATS = ("close", "atr", "near", "far", "peak", "mass_before", "mass_after", "swept", "fuel", "age")
-EVENT = np.dtype([(n, "i8") for n in _INTS] + [(n, "f8") for n in (*_FLOATS, *_AROUND, "coverage")], align=True)
+_CHANNEL = ("upper", "lower", "slope", "width", "upper_touches", "lower_touches", "containment", "channel_age")
+_PACE = ("gap", "vol_short", "vol_long", "momentum")
+_MOVE = ("alignment", "between", "extreme")
+EVENT = np.dtype(
+    [(n, "i8") for n in _INTS] + [(n, "f8") for n in (*_FLOATS, *_AROUND, "coverage", *_PACE, *_CHANNEL, *_MOVE)],
+    align=True,
+)
 """One row of the tape, the columns of tables.Events."""
 MARKET_BAR = np.dtype(
     [
@@ -65,6 +92,13 @@ MARKET_BAR = np.dtype(
         ("swept", "f8", (4,)),
         ("opened", "f8", (2,)),
         ("atr", "f8"),
+        ("vol_short", "f8"),
+        ("vol_long", "f8"),
+        ("volume_average", "f8"),
+        ("channel", "i8"),
+        ("channel_upper", "f8"),
+        ("channel_lower", "f8"),
+        ("swing", "f8", (2,)),
     ],
     align=True,
 )
@@ -75,14 +109,24 @@ class BarColumns(NamedTuple):
     """Bars as the kernel reads them, each of shape (n,)."""
 
     ts: IntArray
+    open: FloatArray
     high: FloatArray
     low: FloatArray
     close: FloatArray
     volume: FloatArray
     trigger_high: FloatArray  # mark price range where it is known bar by bar, else high and low themselves
     trigger_low: FloatArray
-    swing_low: FloatArray  # price of the last confirmed swing at the bar, NaN where none; or empty
-    swing_high: FloatArray
+
+
+class Structure(NamedTuple):
+    """What the pass remembers of the bars themselves; the records of shape (1,)."""
+
+    pivots: Records
+    channel: Records
+    void: Records
+    recent: FloatArray  # shape (3, a power of two): lows, highs and closes of the last bars in bins, a ring
+    queue: IntArray  # shape (2, the same): bars of rolling extremes
+    ends: IntArray  # shape (2, 2)
 
 
 @small_kernel
@@ -91,6 +135,7 @@ def _emit(rows: Records, count: int, bar: int, kind: int, side: int, group: int)
     row = rows[count]
     row.bar, row.kind, row.side, row.group = bar, kind, -1 if side == LONG else 1, group
     row.near = row.far = row.peak = row.mass_before = row.mass_after = row.swept = row.fuel = row.age = math.nan
+    row.alignment = row.between = row.extreme = math.nan
     return row
 
 
@@ -252,17 +297,131 @@ def _flow(
     return count + 1
 
 
-@small_kernel
-def _note(head: Record, venues: Records, here: Record, atr: float) -> None:
-    """Write what the pass adds to a bar."""
-    here.oi, here.atr = head.oi, atr
+@lean_kernel
+def _test_channel(
+    head: Record,
+    venues: Records,
+    stored: FloatArray,
+    channel: Record,
+    limits: Record,
+    rows: Records,
+    count: int,
+    bar: int,
+    position: float,
+    bottom: float,
+    top: float,
+    atr: float,
+) -> int:
+    """Test a bar against the channel frozen at the close before: a break, or a break that failed.
+
+    ``position``, ``bottom`` and ``top`` are close, low and high, all in bins like ``atr``. Returns the number of rows.
+    """
+    upper, lower = upper_at(channel, bar), lower_at(channel, bar)
+    channel.tested, channel.tested_upper, channel.tested_lower = channel.version, upper, lower
+    if channel.status == BROKEN:
+        side = SHORT if channel.side > 0 else LONG
+        boundary = upper if channel.side > 0 else lower
+        reached = top if channel.side > 0 else bottom
+        channel.extreme = channel.side * max(channel.side * channel.extreme, channel.side * reached)
+        if channel.side * (position - boundary) < 0.0:
+            row = _emit(rows, count, bar, FAKE_OUT, side, channel.version)
+            row.extreme = math.exp(channel.extreme * head.width)
+            channel.status = NO_CHANNEL
+            return count + 1
+        if bar - channel.broken >= channel.watch:
+            channel.status = NO_CHANNEL
+        return count
     for side in (LONG, SHORT):
+        away = -1 if side == LONG else 1
+        boundary = lower if side == LONG else upper
+        beyond = away * (position - boundary) > channel.break_by * atr
+        channel.beyond[side] = channel.beyond[side] + 1 if beyond else 0
+        if channel.beyond[side] < channel.break_closes:
+            continue
+        channel.status, channel.side, channel.broken = BROKEN, away, bar
+        channel.extreme = bottom if side == LONG else top
+        row = _emit(rows, count, bar, CHANNEL_BREAK, side, channel.version)
+        row.extreme = math.exp(channel.extreme * head.width)
+        _align(head, venues, stored, limits, row, side, boundary, channel.align * atr, atr)
+        return count + 1
+    return count
+
+
+@lean_kernel
+def _align(
+    head: Record,
+    venues: Records,
+    stored: FloatArray,
+    limits: Record,
+    row: Record,
+    side: int,
+    boundary: float,
+    within: float,
+    atr: float,
+) -> None:
+    """Fill in the zone of the frozen map that begins near a broken boundary, if there is one."""
+    if head.coverage[side] < limits.min_coverage or head.oi <= 0.0 or atr <= 0.0:
+        return
+    away = -1 if side == LONG else 1
+    start, here = outward(boundary - away * within, side), outward(head.position, side)
+    if (start - here) * away < 0:
+        start = here
+    last_start = outward(boundary + away * within, side)
+    last = start + away * limits.reach
+    found, near, far, peak, mass = find_zone(head, venues, stored, limits, side, start, last_start, last)
+    if not found:
+        return
+    row.near, row.far = math.exp(near * head.width), math.exp(far * head.width)
+    row.peak, row.mass_before = math.exp(peak * head.width), mass
+    row.alignment = away * (near - boundary) / atr
+    row.between = 0.0
+    edge = outward(boundary, side)
+    if (near - edge) * away > 0:
+        row.between = mass_between(head, venues, stored, side, edge, near - away) / head.oi
+
+
+@lean_kernel
+def _void_row(head: Record, void: Record, rows: Records, count: int, bar: int, kind: int, side: int) -> int:
+    """Report an episode as it stands. Returns the number of rows."""
+    row = _emit(rows, count, bar, kind, side, void.group[side])
+    row.swept, row.between = void.swept[side], void.ahead[side]
+    row.extreme = math.exp(void.extreme[side] * head.width)
+    row.age = bar - void.since[side]
+    return count + 1
+
+
+@small_kernel
+def _note(head: Record, venues: Records, here: Record, averages: Record, channel: Record) -> None:
+    """Write what the pass adds to a bar."""
+    here.oi, here.atr = head.oi, averages.atr
+    here.vol_short, here.vol_long = math.sqrt(averages.square_short), math.sqrt(averages.square_long)
+    here.volume_average = averages.volume
+    here.channel = channel.tested
+    here.channel_upper = here.channel_lower = math.nan
+    if channel.tested > 0:
+        here.channel_upper = math.exp(channel.tested_upper * head.width)
+        here.channel_lower = math.exp(channel.tested_lower * head.width)
+    for side in (LONG, SHORT):
+        here.swing[side] = head.swing[side]
         here.coverage[side] = head.coverage[side]
         here.swept[side], here.swept[side + 2] = head.burned[side], head.burned[side + 2]
         opened = 0.0
         for v in range(len(venues)):
             opened += venues[v].opened[side] * base_per_unit(venues[v], head.position, head.width)
         here.opened[side] = opened
+
+
+@small_kernel
+def _describe(channel: Record, row: Record, bar: int, width: float) -> None:
+    """Fill in the channel that the bar was tested against."""
+    row.channel = channel.tested
+    row.upper = row.lower = row.slope = row.width = math.nan
+    row.upper_touches = row.lower_touches = row.containment = row.channel_age = math.nan
+    if channel.tested > 0:
+        row.upper, row.lower = math.exp(channel.tested_upper * width), math.exp(channel.tested_lower * width)
+        row.slope, row.width = channel.slope * width, channel.width
+        row.upper_touches, row.lower_touches = channel.touches[HIGHS], channel.touches[LOWS]
+        row.containment, row.channel_age = channel.contained, bar - channel.born
 
 
 @lean_kernel
@@ -278,8 +437,10 @@ def _finish(
     close: float,
     averages: Record,
     oi_before: float,
+    channel: Record,
+    gap: float,
 ) -> int:
-    """Complete the rows of a bar: shares, fuel, the nearest zones around the close. Returns the kinds as bits."""
+    """Complete the rows of a bar: shares, fuel, the nearest zones, pace, channel. Returns the kinds as bits."""
     found, near, far, peak, mass = False, 0, 0, 0, 0.0
     kinds = 0
     oi = head.oi
@@ -306,10 +467,15 @@ def _finish(
         row.above_near, row.above_far, row.above_peak = first.above_near, first.above_far, first.above_peak
         row.below_near, row.below_far, row.below_peak = first.below_near, first.below_far, first.below_peak
         row.above_mass, row.below_mass = first.above_mass, first.below_mass
+        row.gap, row.momentum = gap, averages.momentum * head.width / averages.atr if averages.atr > 0.0 else 0.0
+        row.vol_short, row.vol_long = math.sqrt(averages.square_short), math.sqrt(averages.square_long)
+        _describe(channel, row, row.bar, head.width)
+        if row.kind == VOID_ENTRY or row.kind == VOID_EXHAUSTION:  # noqa: PLR1714
+            continue  # shares already
         before = oi if row.kind == ZONE_NEAR or row.kind == ZONE_EXIT else oi_before  # noqa: PLR1714
         if row.kind == FORCED_FLOW:
             row.fuel = row.swept / averages.volume
-        else:
+        elif not math.isnan(row.near):
             row.fuel = row.mass_before / averages.volume if averages.volume > 0.0 else math.nan
             near = round(math.log(row.near) / head.width)
             far = round(math.log(row.far) / head.width)
@@ -326,12 +492,14 @@ def advance(
     zones: Records,
     averages: Record,
     limits: Record,
+    structure: Structure,
     rows: Records,
     rows_used: int,
     market: Records,
     room_below: float,
     room_above: float,
     session_hours: float,
+    interval: int,
     start: int,
     stop: int,
     mask: int,
@@ -342,6 +510,8 @@ def advance(
     ----------
     zones
         Shape (2,), ``ZONE``: the tracked zone below and above price.
+    structure
+        Pivots, channel, voids and the last bars.
     rows, rows_used
         ``EVENT`` rows and how many are taken; events of a bar are in the order in which they were found.
     market
@@ -350,6 +520,8 @@ def advance(
         How far from price the grid must reach, bins.
     session_hours
         Trading time of one bar where the market has sessions; 0 where it never closes and the clock counts.
+    interval
+        Length of a bar, ns: more time between two bars is a gap.
     mask
         Bit ``1 << kind`` set: return after a bar with such an event. It changes where the kernel returns, nothing else.
 
@@ -358,8 +530,11 @@ def advance(
     next_bar, rows_used, reason
         The next bar to take and ``DONE``, ``LISTENED``, ``ROOM`` or ``GROW``.
     """
-    ts, high, low, close, volume, trigger_high, trigger_low, swing_low, swing_high = columns
+    ts, opened, high, low, close, volume, trigger_high, trigger_low = columns
     heads, venues, stored, flows, path, stamps, changes = arrays
+    pivots, channel, void = structure.pivots[0], structure.channel[0], structure.void[0]
+    recent, queue, ends = structure.recent, structure.queue, structure.ends
+    ring = recent.shape[1] - 1
     head = heads[0]
     count = rows_used
     for bar in range(start, stop):
@@ -373,8 +548,7 @@ def advance(
             mark_bottom = math.log(trigger_low[bar]) / head.width
         if trigger_high[bar] != high[bar]:
             mark_top = math.log(trigger_high[bar]) / head.width
-        if len(swing_low) > 0:
-            head.swing[LONG], head.swing[SHORT] = swing_low[bar], swing_high[bar]
+        position = math.log(close[bar]) / head.width
         begin = count
         last = max(bar - 1, 0)
         hours = session_hours if session_hours > 0.0 else (ts[bar] - ts[last]) / 3.6e12
@@ -382,38 +556,78 @@ def advance(
         # 1. The bar against the zones frozen at the close before. Reached is what last and mark price both reached, so
         # that what counts as swept was swept of stops and liquidations alike.
         position_before, oi_before = head.position, head.oi
+        atr = averages.atr / head.width
+        after_gap = bar > 0 and ts[bar] - ts[last] > interval
+        gap = math.log(opened[bar] / close[last]) if after_gap else 0.0
+        if session_hours == 0.0 and ts[bar] - ts[last] > channel.bars * interval:  # an outage: nothing is known of it
+            channel.status = NO_CHANNEL
+            void.group[LONG], void.group[SHORT] = 0, 0
         coverage_before = (head.coverage[LONG], head.coverage[SHORT])
         for side in (LONG, SHORT):
             touched = math.ceil(max(bottom, mark_bottom)) if side == LONG else math.floor(min(top, mark_top))
             count = _cross(head, venues, stored, zones[side], averages, limits, rows, count, bar, side, touched)
+            if enters_void(head, venues, stored, void, limits.min_coverage, side, touched, atr):
+                averages.groups += 1
+                void.group[side], void.since[side] = averages.groups, bar
+        channel.tested = 0
+        if channel.status != NO_CHANNEL:
+            count = _test_channel(
+                head, venues, stored, channel, limits, rows, count, bar, position, bottom, top, atr
+            )  # fmt: skip
 
-        # 2. The map through the close of the bar.
+        # 2. The map through the close of the bar. Stops of what opens in it lie beyond the pivots known at its close.
+        note_pivots(pivots, high, low, close, averages.atr, bar)
+        for side in (LONG, SHORT):
+            if pivots.count[side] > 0:
+                head.swing[side] = pivots.price[side, (pivots.count[side] - 1) % RING]
         step(
             head, venues, stored, flows, path, stamps, changes, bar, hours,
             bottom, top, mark_bottom, mark_top, volume[bar], averages.atr,
         )  # fmt: skip
-        take_stock(head, venues, math.log(close[bar]) / head.width)
+        take_stock(head, venues, position)
 
-        # 3. What the close leaves: flows, exits, zones near.
+        # 3. What the close leaves: flows, voids, exits, zones near.
+        recent[LOWS, bar & ring], recent[HIGHS, bar & ring], recent[CLOSES, bar & ring] = bottom, top, position
+        past = bar - averages.momentum_bars
+        averages.momentum = position - recent[CLOSES, past & ring] if past >= 0 else 0.0
         for side in (LONG, SHORT):
             extreme = low[bar] if side == LONG else high[bar]
             count = _flow(
                 head, limits, rows, count, bar, side, close[last], extreme, averages.volume, coverage_before[side]
             )  # fmt: skip
+            if void.group[side] > 0 and void.since[side] == bar:
+                open_episode(head, void, market, high, low, side, bar, void.group[side])
+                count = _void_row(head, void, rows, count, bar, VOID_ENTRY, side)
+            if exhausted(
+                head, venues, stored, void, side, bar, bottom if side == LONG else top, atr,
+                averages.momentum / atr if atr > 0.0 else 0.0, averages.volume,
+                averages.square_short**0.5, averages.square_long**0.5,
+            ):  # fmt: skip
+                count = _void_row(head, void, rows, count, bar, VOID_EXHAUSTION, side)
+                void.group[side] = 0
             count = _watch(head, venues, stored, zones[side], averages, limits, rows, count, bar, side)
         heard = 0
         if count > begin:
             heard = _finish(
-                head, venues, stored, limits, rows, begin, count, ts[bar], close[bar], averages, oi_before
+                head, venues, stored, limits, rows, begin, count, ts[bar], close[bar], averages, oi_before,
+                channel, gap,
             )  # fmt: skip
-        _note(head, venues, market[bar], averages.atr)
+        _note(head, venues, market[bar], averages, channel)
 
-        # 4. Only now does the bar enter the averages that later bars are measured by.
+        # 4. Only now does the bar enter the averages that later bars are measured by, and the channel they are tested
+        # against.
         if bar > 0:
             true_range = (max(top, position_before) - min(bottom, position_before)) * head.width
             averages.atr = follow(averages.atr, true_range, averages.seen - 1, averages.atr_bars)
+            before = math.log(opened[bar]) / head.width if after_gap else position_before  # a closed market has no pace
+            square = ((position - before) * head.width) ** 2
+            averages.square_short = follow(averages.square_short, square, averages.seen - 1, averages.short_bars)
+            averages.square_long = follow(averages.square_long, square, averages.seen - 1, averages.long_bars)
         averages.volume = follow(averages.volume, volume[bar], averages.seen, averages.volume_bars)
         averages.seen += 1
+        averages.groups = fit(
+            channel, pivots, recent, queue, ends, head.width, averages.atr / head.width, bar, averages.groups
+        )
         if heard & mask:
             return bar + 1, count, LISTENED
     return stop, count, DONE

@@ -1,10 +1,36 @@
-"""Streaming averages of the bars: the denominators of every threshold."""
+"""Structure of the bars, streaming: averages, volatility, and pivots that exist from their confirmation.
+
+Everything here is causal. Averages take a bar in only after it was measured by them; a pivot is written down at the bar
+that confirms it, never at its extreme.
+"""
 
 from __future__ import annotations
 
-from forcedflow.kernels import FloatArray, lean_kernel, small_kernel
+import math
 
-__all__ = ["follow", "half_life_average"]
+import numpy as np
+
+from forcedflow.kernels import FloatArray, Record, lean_kernel, small_kernel
+
+__all__ = ["HIGHS", "LOWS", "PIVOTS", "RING", "follow", "half_life_average", "note_pivots"]
+
+LOWS, HIGHS = 0, 1  # lows protect longs, highs protect shorts: the map's sides
+RING = 8  # pivots of each side that are remembered
+
+PIVOTS = np.dtype(
+    [
+        ("bars", "i8"),  # bars on each side of a pivot; 0: reversals
+        ("reversal", "f8"),  # ATR
+        ("count", "i8", (2,)),  # pivots confirmed so far
+        ("bar", "i8", (2, RING)),  # of the extreme
+        ("price", "f8", (2, RING)),
+        ("way", "i8"),  # reversal: +1 a rise is under way, -1 a fall
+        ("high_bar", "i8"),  # extremes of the move under way
+        ("low_bar", "i8"),
+    ],
+    align=True,
+)
+"""Confirmed pivots; the newest is at ``(count - 1) % RING``."""
 
 
 @small_kernel
@@ -25,3 +51,52 @@ def half_life_average(values: FloatArray, half_life: FloatArray, out: FloatArray
         total = total * keep + values[i]
         weight = weight * keep + 1.0
         out[i] = total / weight
+
+
+@small_kernel
+def _note(pivots: Record, side: int, bar: int, price: float) -> None:
+    slot = pivots.count[side] % RING
+    pivots.bar[side, slot] = bar
+    pivots.price[side, slot] = price
+    pivots.count[side] += 1
+
+
+@lean_kernel
+def note_pivots(pivots: Record, high: FloatArray, low: FloatArray, close: FloatArray, atr: float, bar: int) -> None:
+    """Write down the pivots that the close of ``bar`` confirms.
+
+    Of bars: the extreme of so many bars on each side, the first of equals. Of reversals (directional change): the
+    extreme of a move, once a close has turned back from it by ``reversal`` ATR; only a close decides, so the order of
+    prices inside a bar does not matter.
+    """
+    k = pivots.bars
+    if k > 0:
+        middle = bar - k
+        if middle < k:
+            return
+        is_high, is_low = True, True
+        for j in range(1, k + 1):  # nearest first, both sides in turn: most bars fail at once
+            is_high = is_high and high[middle] >= high[middle + j] and high[middle] > high[middle - j]
+            is_low = is_low and low[middle] <= low[middle + j] and low[middle] < low[middle - j]
+            if not (is_high or is_low):
+                return
+        if is_low:
+            _note(pivots, LOWS, middle, low[middle])
+        if is_high:
+            _note(pivots, HIGHS, middle, high[middle])
+        return
+    turn = pivots.reversal * atr
+    if high[bar] > high[pivots.high_bar]:
+        pivots.high_bar = bar
+    if low[bar] < low[pivots.low_bar]:
+        pivots.low_bar = bar
+    if turn <= 0.0:
+        return
+    if pivots.way >= 0 and math.log(high[pivots.high_bar] / close[bar]) >= turn:
+        _note(pivots, HIGHS, pivots.high_bar, high[pivots.high_bar])
+        pivots.way = -1
+        pivots.high_bar = pivots.low_bar = bar
+    elif pivots.way <= 0 and math.log(close[bar] / low[pivots.low_bar]) >= turn:
+        _note(pivots, LOWS, pivots.low_bar, low[pivots.low_bar])
+        pivots.way = 1
+        pivots.high_bar = pivots.low_bar = bar

@@ -98,10 +98,8 @@ class Feed:
     """What a reader of any result must be told about venues and holders."""
 
     @classmethod
-    def of(cls, dataset: Dataset, settings: MarketSettings, *, swings: bool = False) -> Feed:
+    def of(cls, dataset: Dataset, settings: MarketSettings) -> Feed:
         """Gather open interest, thresholds, stops and margin changes of every venue.
-
-        ``swings`` says whether the levels of swings will be given.
 
         Raises
         ------
@@ -132,8 +130,6 @@ class Feed:
             _stops(venue, profile, width)
             if not bars.volume.any():
                 notes.append("no volume: fuel and ForcedFlow are undefined, and open interest cannot be estimated")
-            if not swings and any(stop.kind == "swing" for stop in profile.stops):
-                notes.append(f"profile {profile.name}: no swing levels are given, so its swing stops are left out")
             notes.extend(_in_sample(profile, bars))
         lag = max(_memory(s) for s in stamps)
         below, above = _room(venues, changes)

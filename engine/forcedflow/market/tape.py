@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from forcedflow.data.times import DAY
-from forcedflow.errors import SettingsError
 from forcedflow.kernels import records
+from forcedflow.kernels.channels import CHANNEL, CHANNEL_KINDS
 from forcedflow.kernels.market_pass import (
     AVERAGES,
     EVENT,
@@ -21,8 +21,11 @@ from forcedflow.kernels.market_pass import (
     ROOM,
     ZONE,
     BarColumns,
+    Structure,
     advance,
 )
+from forcedflow.kernels.structure import PIVOTS
+from forcedflow.kernels.voids import VOID
 from forcedflow.kernels.zones import LIMITS
 from forcedflow.market.feeds import Feed
 from forcedflow.market.liquidation_map import LiquidationMap
@@ -40,7 +43,7 @@ __all__ = ["MarketPass", "Tape", "make_tape"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-_EMPTY: FloatArray = np.empty(0)
+_SAME_NAME = ("atr", "vol_short", "vol_long", "volume_average", "channel", "channel_upper", "channel_lower")
 
 
 class MarketPass:
@@ -56,14 +59,6 @@ class MarketPass:
         At how many evenly spaced closes the map is kept for drawing, the last bar's among them.
     event_rows
         Rows of the event buffer to begin with; it grows, and its size changes nothing.
-    swings
-        Price of the last confirmed swing low and of the last swing high at each bar's close, shape (n,) each, NaN where
-        there is none: where holders with ``swing`` stops keep them. Must be causal; without it they keep none.
-
-    Raises
-    ------
-    SettingsError
-        Where swings do not have one value for each bar.
     """
 
     def __init__(
@@ -73,35 +68,30 @@ class MarketPass:
         *,
         snapshots: int = 0,
         event_rows: int = 4096,
-        swings: tuple[FloatArray, FloatArray] | None = None,
     ) -> None:
         self.dataset = dataset
         self.settings = settings or MarketSettings()
-        self.feed = Feed.of(dataset, self.settings, swings=swings is not None)
+        self.feed = Feed.of(dataset, self.settings)
         self.map = LiquidationMap(self.feed.arrays)
         self.bar = 0
         """The next bar to take."""
         bars = dataset.bars
-        low, high = (_EMPTY, _EMPTY) if swings is None else swings
-        if swings is not None and not len(low) == len(high) == len(bars):
-            raise SettingsError(f"swings need a value for each of {len(bars)} bars, were {len(low)} and {len(high)}")
         self._columns = BarColumns(
             bars.ts,
+            bars.open,
             bars.high,
             bars.low,
             bars.close,
             bars.volume,
             bars.high if bars.mark_high is None else bars.mark_high,
             bars.low if bars.mark_low is None else bars.mark_low,
-            low,
-            high,
         )
         self._rows = records(EVENT, event_rows)
         self._used = 0
         self._market = records(MARKET_BAR, len(bars))
         self._zones = records(ZONE, 2)
-        self._averages = records(AVERAGES, 1)
-        self._averages.atr_bars, self._averages.volume_bars = self.settings.atr_bars, self.settings.volume_bars
+        self._averages = _averages(self.settings)
+        self._structure = _structure(self.settings)
         self._limits = _limits(self.settings)
         last, count = len(bars) - 1, min(snapshots, len(bars))
         self._closes = np.unique(np.linspace(last, 0, count).astype(np.int64)) if count else np.empty(0, np.int64)
@@ -132,12 +122,14 @@ class MarketPass:
                 self._zones,
                 self._averages[0],
                 self._limits[0],
+                self._structure,
                 self._rows,
                 self._used,
                 self._market,
                 self.feed.room_below,
                 self.feed.room_above,
                 self.feed.session_hours,
+                self.dataset.bars.interval,
                 self.bar,
                 stop,
                 mask,
@@ -179,7 +171,7 @@ class MarketPass:
             notes=(*self.dataset.notes, *self.feed.notes),
         )
 
-    def market_bars(self) -> dict[str, FloatArray]:
+    def market_bars(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the pass added to the bars taken so far, columns of ``tables.MARKET_BARS``."""
         done = self._market[: self.bar]
         return {
@@ -192,7 +184,9 @@ class MarketPass:
             "swept_short_stop": _column(done["swept"][:, 3]),
             "opened_long": _column(done["opened"][:, 0]),
             "opened_short": _column(done["opened"][:, 1]),
-            "atr": _column(done["atr"]),
+            **{name: _column(done[name]) for name in _SAME_NAME},
+            "swing_low": _column(done["swing"][:, 0]),
+            "swing_high": _column(done["swing"][:, 1]),
         }
 
 
@@ -200,6 +194,40 @@ def _column(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     column: npt.NDArray[Any] = np.ascontiguousarray(values)
     column.setflags(write=False)
     return column
+
+
+def _averages(settings: MarketSettings) -> Records:
+    averages = records(AVERAGES, 1)
+    averages.atr_bars, averages.volume_bars = settings.atr_bars, settings.volume_bars
+    averages.short_bars, averages.long_bars = settings.vol_short_bars, settings.vol_long_bars
+    averages.momentum_bars = settings.momentum_bars
+    return averages
+
+
+def _structure(settings: MarketSettings) -> Structure:
+    pivots, channel, void = records(PIVOTS, 1), records(CHANNEL, 1), records(VOID, 1)
+    pivots.bars = settings.pivot_bars if settings.pivots == "bars" else 0
+    pivots.reversal = settings.reversal_atr
+    channel.kind, channel.bars = CHANNEL_KINDS.index(settings.channel), settings.channel_bars
+    channel.sigmas, channel.min_touches, channel.touch = (
+        settings.channel_sigmas,
+        settings.channel_touches,
+        settings.touch_atr,
+    )
+    channel.min_contained, channel.max_age = settings.channel_containment, settings.channel_age
+    channel.min_width, channel.max_width = settings.channel_min_atr, settings.channel_max_atr
+    channel.break_by, channel.break_closes = settings.break_atr, settings.break_closes
+    channel.watch, channel.align = settings.fakeout_bars, settings.align_atr
+    void.reach, void.most, void.window = settings.void_atr, settings.void_mass, settings.exhaust_bars
+    void.swept_min, void.flow_max, void.dry_bars = (
+        settings.exhaust_swept,
+        settings.exhaust_flow,
+        settings.exhaust_dry_bars,
+    )
+    void.decay, void.vol_ratio = settings.exhaust_momentum, settings.exhaust_vol
+    size = 1 << (max(settings.channel_bars, settings.momentum_bars) + 1).bit_length()
+    queue, ends = np.zeros((2, size), np.int64), np.zeros((2, 2), np.int64)
+    return Structure(pivots, channel, void, np.zeros((3, size)), queue, ends)
 
 
 def _limits(settings: MarketSettings) -> Records:
@@ -220,7 +248,7 @@ class Tape:
     dataset: Dataset
     settings: MarketSettings
     events: Events
-    market_bars: dict[str, FloatArray]
+    market_bars: dict[str, npt.NDArray[Any]]
     snapshots: MapSnapshots
     notes: tuple[str, ...]
     """What a reader of any result must be told."""

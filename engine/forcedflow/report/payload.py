@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 
     _Index = npt.NDArray[np.int64] | slice
 
-__all__ = ["DECADES", "bars_payload", "curve_payload", "map_payload", "shares", "trades_payload", "zones_payload"]
+__all__ = [
+    "DECADES",
+    "bars_payload",
+    "channels",
+    "channels_payload",
+    "curve_payload",
+    "map_payload",
+    "marks_payload",
+    "shares",
+    "trades_payload",
+    "zones",
+    "zones_payload",
+]
 
 DECADES: Final = 3.0
 """How far below its densest cell the saved map reaches; the page paints the upper 1.3 of them."""
@@ -31,6 +43,7 @@ _CANDLES: Final = 20_000
 _COLUMNS: Final = 1_500
 _ROWS: Final = 640
 _ZONES: Final = 2_000
+_STRAIGHT: Final = 1e-9  # log price: a bend smaller than this is rounding
 _SHOWN: Final = (
     "side", "entry_price", "stop", "target", "exit_price", "exit_reason", "net", "r", "mae_r", "mfe_r", "bars_held",
     "ambiguous",
@@ -145,19 +158,67 @@ def _levels(share: FloatArray, top: float) -> npt.NDArray[np.uint8]:
     return np.where(level >= 1.0, np.round(level), 0.0).astype(np.uint8)
 
 
+def zones(events: Events) -> Events:
+    """Return the events that are about a zone with an identity."""
+    return events.of_kind(EventKind.ZONE_NEAR, EventKind.ZONE_ENTRY, EventKind.ZONE_SWEPT, EventKind.ZONE_EXIT)
+
+
 def zones_payload(events: Events, step: int) -> dict[str, Any]:
     """Return the boxes of zones, from notice to last event; the heaviest where there are too many to draw."""
-    zones = events[(events.group != 0) & (events.kind != EventKind.FORCED_FLOW)]
-    first = np.unique(zones.group, return_index=True)[1]
-    last = len(zones) - 1 - np.unique(zones.group[::-1], return_index=True)[1]
-    heaviest = np.sort(np.argsort(zones.mass_before[first], kind="stable")[::-1][:_ZONES])
+    found = zones(events)
+    first = np.unique(found.group, return_index=True)[1]
+    last = len(found) - 1 - np.unique(found.group[::-1], return_index=True)[1]
+    heaviest = np.sort(np.argsort(found.mass_before[first], kind="stable")[::-1][:_ZONES])
     first, last = first[heaviest], last[heaviest]
     return {
         "count": len(first),
-        "from": pack((zones.bar[first] - zones.age[first]) / step, "f4"),
-        "to": pack((zones.bar[last] + 1) / step, "f4"),
-        "low": pack(np.minimum(zones.near, zones.far)[first], "f4"),
-        "high": pack(np.maximum(zones.near, zones.far)[first], "f4"),
+        "from": pack((found.bar[first] - found.age[first]) / step, "f4"),
+        "to": pack((found.bar[last] + 1) / step, "f4"),
+        "low": pack(np.minimum(found.near, found.far)[first], "f4"),
+        "high": pack(np.maximum(found.near, found.far)[first], "f4"),
+    }
+
+
+def channels(bars: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return first and last bar of each straight stretch of a channel, both included.
+
+    A channel whose boundaries move (a Donchian range) has a stretch for each place where they stood.
+    """
+    version = bars["channel"]
+    first = np.diff(version, prepend=0) != 0
+    same = version[2:] == version[:-2]
+    for side in ("upper", "lower"):
+        step = np.diff(np.log(bars[f"channel_{side}"]))
+        bent, moved = np.abs(np.diff(step)) > _STRAIGHT, np.abs(step[1:]) > _STRAIGHT
+        first[2:] |= same & bent & moved
+    start = np.flatnonzero(first)
+    end = np.append(start[1:], len(version)) - 1
+    live = version[start] != 0
+    return start[live], end[live]
+
+
+def channels_payload(bars: Table, step: int) -> dict[str, Any]:
+    """Return the boundaries of channels as straight stretches of log price."""
+    start, end = channels(bars)
+    stretches = {
+        f"{side}_{at}": pack(bars[f"channel_{side}"][rows], "f4")
+        for side in ("upper", "lower")
+        for at, rows in (("from", start), ("to", end))
+    }
+    return {"count": len(start), "from": pack(start / step, "f4"), "to": pack(end / step, "f4")} | stretches
+
+
+def marks_payload(events: Events, step: int) -> dict[str, Any]:
+    """Return what structure did: where channels broke, breaks failed, and moves exhausted themselves."""
+    found = events.of_kind(EventKind.CHANNEL_BREAK, EventKind.FAKE_OUT, EventKind.VOID_EXHAUSTION)
+    return {
+        "count": len(found),
+        "candle": pack(found.bar / step, "f4"),
+        "price": pack(found.close, "f4"),
+        "kind": pack(found.kind, "u1"),
+        "side": pack(found.side > 0, "u1"),
+        "aligned": pack(np.isfinite(found.near) & (found.kind == EventKind.CHANNEL_BREAK), "u1"),
+        "titles": {int(kind): EventKind(kind).title for kind in np.unique(found.kind)},
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forcedflow.errors import SettingsError
-from forcedflow.report.payload import shares
+from forcedflow.report.payload import channels, shares, zones
 from forcedflow.report.tearsheet import map_page
 from forcedflow.tables import LAYERS
 
@@ -32,6 +32,7 @@ _TEXT: Final = "#c9d2e0"
 _MUTED: Final = "#93a0b4"
 _PRICE: Final = "#5eead4"
 _BAD: Final = "#ff9b85"
+_CHANNEL: Final = "#7cb3ff"
 
 
 def heatmap_png(
@@ -104,7 +105,7 @@ def map_table(snapshots: MapSnapshots, path: str | Path, notes: Iterable[str] = 
 
 
 def run_figure(run: Run, path: str | Path | None = None) -> Figure:
-    """Draw a run: price over the map with zones and trades, equity below.
+    """Draw a run: price over the map with zones, channels and trades, equity below.
 
     Raises
     ------
@@ -115,7 +116,8 @@ def run_figure(run: Run, path: str | Path | None = None) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     _draw_map(upper, run.snapshots, run.market_bars)
     _draw_price(upper, run.market_bars)
-    _draw_zones(upper, run.events, run.market_bars)
+    _draw_zones(upper, zones(run.events), run.market_bars)
+    _draw_channels(upper, run.market_bars)
     _draw_trades(upper, run.trades)
     _finish(upper, f"{run.config['strategy']} on {run.config['dataset']}")
     times, equity = _dates(run.equity["ts"]), run.equity["equity"]
@@ -186,9 +188,13 @@ def _colour_bar(axes: Axes, mesh: QuadMesh, bright: float, bin_width: float) -> 
 def _draw_price(axes: Axes, bars: Table) -> None:
     from matplotlib.ticker import MaxNLocator, NullLocator  # noqa: PLC0415  (an extra)
 
-    times = _dates(bars["ts"])
-    axes.fill_between(times, bars["low"], bars["high"], color=_PRICE, alpha=0.55, lw=0)
-    axes.plot(times, bars["close"], color=_PRICE, lw=0.9)
+    ts = bars["ts"]
+    step = np.diff(ts)
+    gaps = np.flatnonzero(step > 2 * step.min(initial=1 << 62)) + 1
+    times = _dates(np.insert(ts, gaps, ts[gaps] - 1))
+    low, high, close = (np.insert(bars[name], gaps, np.nan) for name in ("low", "high", "close"))  # a gap is no price
+    axes.fill_between(times, low, high, color=_PRICE, alpha=0.55, lw=0)
+    axes.plot(times, close, color=_PRICE, lw=0.9)
     axes.set_xlim(times[0], times[-1])
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))  # prices, where a decade is rarely seen
@@ -199,9 +205,21 @@ def _draw_zones(axes: Axes, events: Events, bars: Table) -> None:
     from matplotlib.collections import PolyCollection  # noqa: PLC0415  (an extra)
     from matplotlib.dates import date2num  # noqa: PLC0415
 
-    rows = [np.flatnonzero(events.group == group) for group in np.unique(events.group[events.group != 0])]
+    rows = [np.flatnonzero(events.group == group) for group in np.unique(events.group)]
     boxes = [_box(date2num, events, bars["ts"], at[0], at[-1]) for at in rows]
     axes.add_collection(PolyCollection(boxes, facecolors="none", edgecolors="white", linewidths=0.5, alpha=0.5))
+
+
+def _draw_channels(axes: Axes, bars: Table) -> None:
+    from matplotlib.collections import LineCollection  # noqa: PLC0415  (an extra)
+    from matplotlib.dates import date2num  # noqa: PLC0415
+
+    start, end = channels(bars)
+    at: Any = date2num
+    left, right = at(_dates(bars["ts"][start])), at(_dates(bars["ts"][end]))
+    for side in ("channel_upper", "channel_lower"):
+        ends = np.stack((left, bars[side][start], right, bars[side][end]), axis=1).reshape(-1, 2, 2)
+        axes.add_collection(LineCollection(list(ends), colors=_CHANNEL, linewidths=1.0))
 
 
 def _box(number: Any, events: Events, ts: Any, first: int, last: int) -> FloatArray:

@@ -39,6 +39,21 @@
     low: await unpack(data.zones.low, "f4"),
     high: await unpack(data.zones.high, "f4"),
   };
+  const channels = data.channels && {
+    count: data.channels.count,
+    from: await unpack(data.channels.from, "f4"),
+    to: await unpack(data.channels.to, "f4"),
+    upper: [await unpack(data.channels.upper_from, "f4"), await unpack(data.channels.upper_to, "f4")],
+    lower: [await unpack(data.channels.lower_from, "f4"), await unpack(data.channels.lower_to, "f4")],
+  };
+  const marks = data.marks && {
+    ...data.marks,
+    candle: await unpack(data.marks.candle, "f4"),
+    price: await unpack(data.marks.price, "f4"),
+    kind: await unpack(data.marks.kind, "u1"),
+    side: await unpack(data.marks.side, "u1"),
+    aligned: await unpack(data.marks.aligned, "u1"),
+  };
   const trades = data.trades;
 
   // ---- formats and colours ---------------------------------------------------------------------------------------
@@ -178,7 +193,7 @@
   }
 
   // ---- what lies under and over the candles ----------------------------------------------------------------------
-  const show = { zones: true, trades: true };
+  const show = { zones: true, channels: true, trades: true };
   let chosenTrade = -1;
   const scale = chart.timeScale();
   function frame(draw) {
@@ -227,6 +242,42 @@
       if (right < 0 || left > view.width || right - left < 3 * view.h) continue;
       const top = view.y(zones.high[k]), bottom = view.y(zones.low[k]);
       context.strokeRect(left + 0.5, top + 0.5, right - left, Math.max(bottom - top, 2));
+    }
+  }
+  function drawChannels(context, view) {
+    const colour = css("--accent"), halo = css("--halo");
+    for (let k = 0; k < channels.count; k++) {
+      const left = view.x(channels.from[k] - 0.5), right = view.x(channels.to[k] + 0.5);
+      if (right < 0 || left > view.width) continue;
+      for (const [from, to] of [channels.upper, channels.lower]) {
+        const ends = [[left, view.y(from[k])], [right, view.y(to[k])]];
+        drawLine(context, ...ends, halo, 3 * view.v, []);
+        drawLine(context, ...ends, colour, 1.5 * view.v, []);
+      }
+    }
+    if (view.spacing < 0.5) return; // so far away that marks would hide price
+    const size = 4 * view.h, ink = css("--ink");
+    for (let k = 0; k < marks.count; k++) {
+      const x = view.x(marks.candle[k]), y = view.y(marks.price[k]);
+      if (x < -20 || x > view.width + 20) continue;
+      context.beginPath(); // a break is a diamond, filled where a zone backs it; a failed one a cross; exhaustion a ring
+      if (marks.titles[marks.kind[k]] === "ChannelBreak") {
+        for (const [dx, dy] of [[0, -1.3], [1, 0], [0, 1.3], [-1, 0]]) context.lineTo(x + dx * size, y + dy * size);
+        context.closePath();
+      } else if (marks.titles[marks.kind[k]] === "FakeOut") {
+        for (const way of [1, -1]) {
+          context.moveTo(x - size, y - way * size);
+          context.lineTo(x + size, y + way * size);
+        }
+      } else context.arc(x, y, size * 1.3, 0, 7);
+      context.strokeStyle = halo;
+      context.lineWidth = 4 * view.h;
+      context.stroke();
+      context.strokeStyle = ink;
+      context.lineWidth = 1.5 * view.h;
+      context.stroke();
+      context.fillStyle = colour;
+      if (marks.aligned[k]) context.fill();
     }
   }
   function drawLine(context, from, to, colour, width, dash) {
@@ -288,6 +339,7 @@
   const under = layer("bottom", drawMap);
   const over = layer("top", (context, view) => {
     if (zones && show.zones) drawZones(context, view);
+    if (channels && show.channels) drawChannels(context, view);
     if (trades && show.trades) drawTrades(context, view);
   });
   let requestUpdate = () => {};
@@ -418,6 +470,7 @@
     if (map.has_stops) toggle("Stops", pick([2, 3]));
   }
   if (zones && zones.count) toggle("Zones", (on) => { show.zones = on; });
+  if (channels && channels.count) toggle("Channels", (on) => { show.channels = on; });
   if (trades && trades.side.length) toggle("Trades", (on) => { show.trades = on; });
 
   // ---- trades ----------------------------------------------------------------------------------------------------------

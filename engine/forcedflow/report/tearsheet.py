@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from forcedflow.report.payload import (
     LAYER_TITLES,
     bars_payload,
+    channels_payload,
     curve_payload,
     map_payload,
+    marks_payload,
     trades_payload,
     zones_payload,
 )
@@ -56,6 +58,8 @@ def tearsheet(run: Run) -> str:
         "map": map_payload(run.snapshots, run.market_bars, step),
         "curve": curve_payload(run.equity, run.market_bars, step),
         "zones": zones_payload(run.events, step),
+        "channels": channels_payload(run.market_bars, step),
+        "marks": marks_payload(run.events, step),
         "trades": trades_payload(run.trades, step),
         "layers": list(LAYER_TITLES.values()),
     }
@@ -317,8 +321,8 @@ _STAGE: Final = """<section class="card" aria-label="Charts">
  <span id="scale-top">more</span></span>
 </div>
 <div class="stage">
-<div id="chart" tabindex="0" role="img" aria-label="Price over the map of waiting forced orders, with zones, trades,
- equity, drawdown and forced flow. Arrow keys move, plus and minus zoom, Home shows everything."></div>
+<div id="chart" tabindex="0" role="img" aria-label="Price over the map of waiting forced orders, with zones, channels,
+ trades, equity, drawdown and forced flow. Arrow keys move, plus and minus zoom, Home shows everything."></div>
 <canvas id="profile" role="img" aria-label="Forced orders waiting at each price, at the crosshair or now"></canvas>
 <div id="profile-title"></div>
 <canvas id="printed" role="img" aria-label="The charts, for printing"></canvas>

@@ -22,7 +22,7 @@ from forcedflow.trading.orders import Asked, Plan, Policy, at_event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forcedflow.trading.account import Desk
+    from forcedflow.trading.desk import Desk
 
 __all__ = ["Strategy", "ask", "check_elementwise", "find_strategy", "handle", "source_hash", "strategy_names"]
 

@@ -1,0 +1,237 @@
+"""Channels: two parallel boundaries fitted to past bars, then frozen and tested by the bars that follow.
+
+Levels are bins of log price. A bar is tested against the channel accepted at the close before it or earlier; it enters
+the window of fits only afterwards. A fit looks at the whole window, so it is tried at every eighth part of one: the
+cost of a bar does not grow with the window.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from forcedflow.kernels import FloatArray, IntArray, Record, lean_kernel, small_kernel
+from forcedflow.kernels.structure import HIGHS, LOWS, RING
+
+__all__ = ["BROKEN", "CHANNEL", "CHANNEL_KINDS", "CLOSES", "HOLDS", "NO_CHANNEL", "fit", "lower_at", "upper_at"]
+
+NO_CHANNEL, HOLDS, BROKEN = 0, 1, 2
+CHANNEL_KINDS = ("regression", "pivot", "donchian")
+REGRESSION, PIVOT, DONCHIAN = 0, 1, 2
+CLOSES = 2  # row of `recent` that holds closes; rows LOWS and HIGHS hold the others
+
+CHANNEL = np.dtype(
+    [
+        # settings
+        ("kind", "i8"),
+        ("bars", "i8"),
+        ("sigmas", "f8"),
+        ("min_touches", "i8"),
+        ("touch", "f8"),  # ATR
+        ("min_contained", "f8"),
+        ("min_width", "f8"),  # ATR
+        ("max_width", "f8"),
+        ("max_age", "i8"),
+        ("break_by", "f8"),  # ATR
+        ("break_closes", "i8"),
+        ("watch", "i8"),  # bars after a break
+        ("align", "f8"),  # ATR
+        # the channel
+        ("status", "i8"),
+        ("version", "i8"),
+        ("born", "i8"),  # bar at whose close it was accepted
+        ("upper", "f8"),  # levels at that bar
+        ("lower", "f8"),
+        ("slope", "f8"),  # bins a bar
+        ("width", "f8"),  # ATR
+        ("touches", "i8", (2,)),
+        ("contained", "f8"),
+        ("beyond", "i8", (2,)),  # closes in a row beyond each boundary
+        ("side", "i8"),  # of the break
+        ("broken", "i8"),  # bar
+        ("extreme", "f8"),  # farthest level since the break
+        ("tested", "i8"),  # version that the current bar was tested against, and its boundaries there
+        ("tested_upper", "f8"),
+        ("tested_lower", "f8"),
+    ],
+    align=True,
+)
+
+
+@small_kernel
+def upper_at(channel: Record, bar: int) -> float:
+    """Return the level of the upper boundary in a bar."""
+    level: float = channel.upper + channel.slope * (bar - channel.born)
+    return level
+
+
+@small_kernel
+def lower_at(channel: Record, bar: int) -> float:
+    """Return the level of the lower boundary in a bar."""
+    level: float = channel.lower + channel.slope * (bar - channel.born)
+    return level
+
+
+@lean_kernel
+def _accept(
+    channel: Record, recent: FloatArray, bar: int, begin: int, upper: float, lower: float, slope: float, atr: float
+) -> bool:
+    """Make boundaries the channel if they pass: width, touches and closes between, over bars ``begin`` to ``bar``."""
+    width = (upper - lower) / atr
+    if not channel.min_width <= width <= channel.max_width:
+        return False
+    mask = recent.shape[1] - 1
+    reach = channel.touch * atr
+    inside, up_touches, low_touches = 0, 0, 0
+    at_upper, at_lower = False, False
+    for j in range(begin, bar + 1):
+        k, moved = j & mask, slope * (j - bar)
+        top, bottom = upper + moved, lower + moved
+        close = recent[CLOSES, k]
+        inside += bottom <= close <= top
+        now = recent[HIGHS, k] >= top - reach
+        up_touches += now and not at_upper
+        at_upper = now
+        now = recent[LOWS, k] <= bottom + reach
+        low_touches += now and not at_lower
+        at_lower = now
+    contained = inside / (bar + 1 - begin)
+    fine: bool = contained >= channel.min_contained and min(up_touches, low_touches) >= channel.min_touches
+    if channel.status == HOLDS:  # another base was accepted in this bar: more touches win, then the narrower
+        more = up_touches + low_touches - channel.touches[HIGHS] - channel.touches[LOWS]
+        fine = fine and (more > 0 or (more == 0 and width < channel.width))
+    if fine:
+        channel.status = HOLDS
+        channel.upper, channel.lower, channel.slope = upper, lower, slope
+        channel.width, channel.contained = width, contained
+        channel.touches[HIGHS], channel.touches[LOWS] = up_touches, low_touches
+    return fine
+
+
+@lean_kernel
+def _fit_regression(channel: Record, recent: FloatArray, bar: int, atr: float) -> None:
+    """Least squares of closes on time; half width: so many standard deviations of the residuals (n - 2)."""
+    n = channel.bars
+    begin, mask = bar - n + 1, recent.shape[1] - 1
+    last, middle = recent[CLOSES, bar & mask], 0.5 * (n - 1)
+    total, moment = 0.0, 0.0
+    for j in range(n):
+        y = recent[CLOSES, (begin + j) & mask] - last
+        total += y
+        moment += (j - middle) * y
+    mean, slope = total / n, moment * 12.0 / (n * (n * n - 1.0))
+    squares = 0.0
+    for j in range(n):
+        squares += (recent[CLOSES, (begin + j) & mask] - last - mean - slope * (j - middle)) ** 2
+    half = channel.sigmas * math.sqrt(squares / (n - 2))
+    centre = last + mean + slope * middle
+    _accept(channel, recent, bar, begin, centre + half, centre - half, slope, atr)
+
+
+@lean_kernel
+def _fit_pivots(channel: Record, pivots: Record, width: float, recent: FloatArray, bar: int, atr: float) -> None:
+    """Draw a line through confirmed pivots that no bar violates, and a parallel through the opposite extreme.
+
+    The line runs through the newest pivot of a side and the oldest in the window that allows it.
+    """
+    mask, first = recent.shape[1] - 1, bar - channel.bars + 1
+    for side in (LOWS, HIGHS):
+        away = -1.0 if side == LOWS else 1.0
+        count = pivots.count[side]
+        newest = (count - 1) % RING
+        for k in range(max(count - RING, 0), count - 1):
+            begin = pivots.bar[side, k % RING]
+            if begin < first or count < 2 or pivots.bar[side, newest] <= begin:
+                continue
+            level = math.log(pivots.price[side, k % RING]) / width
+            rise = math.log(pivots.price[side, newest]) / width - level
+            slope = rise / (pivots.bar[side, newest] - begin)
+            base = level + slope * (bar - begin)  # at the current bar
+            depth, holds = 0.0, True
+            for j in range(begin, bar + 1):
+                line = base + slope * (j - bar)
+                holds = holds and away * (recent[side, j & mask] - line) <= channel.touch * atr
+                depth = max(depth, away * (line - recent[1 - side, j & mask]))
+            if not holds:
+                continue
+            other = base - away * depth
+            _accept(channel, recent, bar, begin, max(base, other), min(base, other), slope, atr)
+            break
+
+
+@lean_kernel
+def _roll(recent: FloatArray, queue: IntArray, ends: IntArray, bar: int, bars: int) -> None:
+    """Keep the extremes of the last ``bars`` bars: queues whose heads are lowest low and highest high.
+
+    ``queue`` has a row of bars for each side, ``ends`` its head and tail; each bar enters and leaves once.
+    """
+    mask = recent.shape[1] - 1
+    for side in (LOWS, HIGHS):
+        away = -1.0 if side == LOWS else 1.0
+        head, tail = ends[side, 0], ends[side, 1]
+        here = away * recent[side, bar & mask]
+        while tail > head and away * recent[side, queue[side, (tail - 1) & mask] & mask] <= here:
+            tail -= 1
+        queue[side, tail & mask] = bar
+        tail += 1
+        while queue[side, head & mask] <= bar - bars:
+            head += 1
+        ends[side, 0], ends[side, 1] = head, tail
+
+
+@lean_kernel
+def fit(
+    channel: Record,
+    pivots: Record,
+    recent: FloatArray,
+    queue: IntArray,
+    ends: IntArray,
+    width: float,
+    atr: float,
+    bar: int,
+    versions: int,
+) -> int:
+    """Take in a bar that was tested already; give up what is too old, accept what fits. Returns versions given so far.
+
+    Parameters
+    ----------
+    recent
+        Shape (3, a power of two over ``channel.bars``): lows, highs and closes of the last bars as levels, a ring.
+    queue, ends
+        State of the rolling extremes, used by a Donchian channel only.
+    width, atr
+        Log price of a bin; average true range in bins.
+    """
+    rolling = channel.kind == DONCHIAN
+    if rolling:
+        _roll(recent, queue, ends, bar, channel.bars)
+    if channel.status == HOLDS and bar - channel.born >= channel.max_age and not rolling:
+        channel.status = NO_CHANNEL
+    if bar + 1 < channel.bars or channel.status == BROKEN or atr <= 0.0:
+        return versions
+    if rolling:
+        mask = recent.shape[1] - 1
+        if channel.status == NO_CHANNEL:
+            channel.version = versions + 1
+            channel.beyond[LOWS], channel.beyond[HIGHS] = 0, 0
+            channel.touches[LOWS], channel.touches[HIGHS] = 0, 0
+            channel.contained = 1.0
+        channel.upper = recent[HIGHS, queue[HIGHS, ends[HIGHS, 0] & mask] & mask]
+        channel.lower = recent[LOWS, queue[LOWS, ends[LOWS, 0] & mask] & mask]
+        channel.slope, channel.width = 0.0, (channel.upper - channel.lower) / atr
+        if channel.status == NO_CHANNEL:
+            channel.status, channel.born = HOLDS, bar
+            return versions + 1
+        return versions
+    if channel.status != NO_CHANNEL or (bar + 1) % max(1, channel.bars // 8) != 0:
+        return versions
+    if channel.kind == REGRESSION:
+        _fit_regression(channel, recent, bar, atr)
+    else:
+        _fit_pivots(channel, pivots, width, recent, bar, atr)
+    if channel.status != HOLDS:
+        return versions
+    channel.version, channel.born = versions + 1, bar
+    channel.beyond[LOWS], channel.beyond[HIGHS] = 0, 0
+    return versions + 1
