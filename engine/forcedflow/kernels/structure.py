@@ -69,7 +69,7 @@ def note_pivots(pivots: Record, high: FloatArray, low: FloatArray, close: FloatA
     extreme of a move, once a close has turned back from it by ``reversal`` ATR; only a close decides, so the order of
     prices inside a bar does not matter.
     """
-    k = pivots.bars
+    k: int = pivots.bars
     if k > 0:
         middle = bar - k
         if middle < k:
@@ -81,9 +81,9 @@ def note_pivots(pivots: Record, high: FloatArray, low: FloatArray, close: FloatA
             if not (is_high or is_low):
                 return
         if is_low:
-            _note(pivots, LOWS, middle, low[middle])
+            _note(pivots, LOWS, middle, float(low[middle]))
         if is_high:
-            _note(pivots, HIGHS, middle, high[middle])
+            _note(pivots, HIGHS, middle, float(high[middle]))
         return
     turn = pivots.reversal * atr
     if high[bar] > high[pivots.high_bar]:
@@ -93,10 +93,10 @@ def note_pivots(pivots: Record, high: FloatArray, low: FloatArray, close: FloatA
     if turn <= 0.0:
         return
     if pivots.way >= 0 and math.log(high[pivots.high_bar] / close[bar]) >= turn:
-        _note(pivots, HIGHS, pivots.high_bar, high[pivots.high_bar])
+        _note(pivots, HIGHS, pivots.high_bar, float(high[pivots.high_bar]))
         pivots.way = -1
         pivots.high_bar = pivots.low_bar = bar
     elif pivots.way <= 0 and math.log(close[bar] / low[pivots.low_bar]) >= turn:
-        _note(pivots, LOWS, pivots.low_bar, low[pivots.low_bar])
+        _note(pivots, LOWS, pivots.low_bar, float(low[pivots.low_bar]))
         pivots.way = 1
         pivots.high_bar = pivots.low_bar = bar
