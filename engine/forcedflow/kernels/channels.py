@@ -14,7 +14,7 @@ import numpy as np
 from forcedflow.kernels import FloatArray, IntArray, Record, lean_kernel, small_kernel
 from forcedflow.kernels.structure import HIGHS, LOWS, RING
 
-__all__ = ["BROKEN", "CHANNEL", "CHANNEL_KINDS", "CLOSES", "HOLDS", "NO_CHANNEL", "fit", "lower_at", "upper_at"]
+__all__ = ["BROKEN", "CHANNEL", "CHANNEL_KINDS", "CLOSES", "NO_CHANNEL", "fit", "lower_at", "upper_at"]
 
 NO_CHANNEL, HOLDS, BROKEN = 0, 1, 2
 CHANNEL_KINDS = ("regression", "pivot", "donchian")
@@ -76,11 +76,11 @@ def lower_at(channel: Record, bar: int) -> float:
 @lean_kernel
 def _accept(
     channel: Record, recent: FloatArray, bar: int, begin: int, upper: float, lower: float, slope: float, atr: float
-) -> bool:
+) -> None:
     """Make boundaries the channel if they pass: width, touches and closes between, over bars ``begin`` to ``bar``."""
     width = (upper - lower) / atr
     if not channel.min_width <= width <= channel.max_width:
-        return False
+        return
     mask = recent.shape[1] - 1
     reach = channel.touch * atr
     inside, up_touches, low_touches = 0, 0, 0
@@ -106,7 +106,6 @@ def _accept(
         channel.upper, channel.lower, channel.slope = upper, lower, slope
         channel.width, channel.contained = width, contained
         channel.touches[HIGHS], channel.touches[LOWS] = up_touches, low_touches
-    return fine
 
 
 @lean_kernel
@@ -142,7 +141,7 @@ def _fit_pivots(channel: Record, pivots: Record, width: float, recent: FloatArra
         newest = (count - 1) % RING
         for k in range(max(count - RING, 0), count - 1):
             begin = pivots.bar[side, k % RING]
-            if begin < first or count < 2 or pivots.bar[side, newest] <= begin:
+            if begin < first:
                 continue
             level = math.log(pivots.price[side, k % RING]) / width
             rise = math.log(pivots.price[side, newest]) / width - level

@@ -596,12 +596,12 @@ def advance(
                 head, limits, rows, count, bar, side, close[last], extreme, averages.volume, coverage_before[side]
             )  # fmt: skip
             if void.group[side] > 0 and void.since[side] == bar:
-                open_episode(head, void, market, high, low, side, bar, void.group[side])
+                open_episode(head, void, market, high, low, side, bar)
                 count = _void_row(head, void, rows, count, bar, VOID_ENTRY, side)
-            if exhausted(
+            if void.group[side] > 0 and exhausted(
                 head, venues, stored, void, side, bar, bottom if side == LONG else top, atr,
                 averages.momentum / atr if atr > 0.0 else 0.0, averages.volume,
-                averages.square_short**0.5, averages.square_long**0.5,
+                math.sqrt(averages.square_short), math.sqrt(averages.square_long),
             ):  # fmt: skip
                 count = _void_row(head, void, rows, count, bar, VOID_EXHAUSTION, side)
                 void.group[side] = 0

@@ -68,10 +68,9 @@ def enters_void(
 
 @lean_kernel
 def open_episode(
-    head: Record, void: Record, market: Records, high: FloatArray, low: FloatArray, side: int, bar: int, group: int
+    head: Record, void: Record, market: Records, high: FloatArray, low: FloatArray, side: int, bar: int
 ) -> None:
-    """Begin an episode at ``bar``: what was swept, and how far price went, within the window up to it."""
-    void.group[side], void.since[side] = group, bar
+    """Fill in the episode that begins at ``bar``: what was swept, how far price went, within the window up to it."""
     void.wet[side], void.peak[side] = bar, 0.0
     swept = (head.burned[side] + head.burned[side + 2]) / head.oi if head.oi > 0.0 else 0.0
     extreme = low[bar] if side == LONG else high[bar]
@@ -98,12 +97,10 @@ def exhausted(
     vol_short: float,
     vol_long: float,
 ) -> bool:
-    """Follow an episode through the close of ``bar``; tell whether its move is exhausted, which ends it.
+    """Follow a side's episode through the close of ``bar``; tell whether its move is exhausted, which ends it.
 
     ``edge`` is the bar's low or high, ``atr`` in bins, ``volume`` the average before the bar.
     """
-    if void.group[side] == 0:
-        return False
     away = -1 if side == LONG else 1
     if (edge - void.extreme[side]) * away > 0.0:
         void.extreme[side] = edge

@@ -216,7 +216,6 @@ def marks_payload(events: Events, step: int) -> dict[str, Any]:
         "candle": pack(found.bar / step, "f4"),
         "price": pack(found.close, "f4"),
         "kind": pack(found.kind, "u1"),
-        "side": pack(found.side > 0, "u1"),
         "aligned": pack(np.isfinite(found.near) & (found.kind == EventKind.CHANNEL_BREAK), "u1"),
         "titles": {int(kind): EventKind(kind).title for kind in np.unique(found.kind)},
     }

@@ -51,7 +51,6 @@
     candle: await unpack(data.marks.candle, "f4"),
     price: await unpack(data.marks.price, "f4"),
     kind: await unpack(data.marks.kind, "u1"),
-    side: await unpack(data.marks.side, "u1"),
     aligned: await unpack(data.marks.aligned, "u1"),
   };
   const trades = data.trades;
