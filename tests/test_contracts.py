@@ -311,6 +311,12 @@ SIDES |= {there: here for here, there in SIDES.items()}
 
 
 SIGNED = ("gap", "momentum", "slope")
+LEVELS = {
+    "channel_upper": "channel_lower",
+    "channel_lower": "channel_upper",
+    "swing_low": "swing_high",
+    "swing_high": "swing_low",
+}
 
 
 def by_size(events: Events, sign: int) -> Events:
@@ -336,10 +342,15 @@ def assert_mirrored(market: Dataset, settings: MarketSettings) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9, err_msg=name)
     largest = float(here.market_bars()["oi"].max())
     for name, column in here.market_bars().items():
-        if name.startswith(("channel", "swing", "vol_")):
-            continue  # channel and pace are compared at the events
-        other = name.replace("long", "#").replace("short", "long").replace("#", "short")
-        np.testing.assert_allclose(there.market_bars()[other], column, rtol=1e-9, atol=1e-9 * largest)
+        if name == "channel":  # identities are given in the order of finding
+            assert ((column > 0) == (there.market_bars()[name] > 0)).all()
+        elif name.startswith("vol"):
+            np.testing.assert_allclose(there.market_bars()[name], column, rtol=1e-9, atol=1e-12)
+        elif name in LEVELS:
+            np.testing.assert_allclose(there.market_bars()[LEVELS[name]], product / column, rtol=1e-9)
+        else:
+            other = name.replace("long", "#").replace("short", "long").replace("#", "short")
+            np.testing.assert_allclose(there.market_bars()[other], column, rtol=1e-9, atol=1e-9 * largest)
     assert_reflected(here.map, there.map, centre, 1e-9 * largest)
 
 
@@ -389,3 +400,38 @@ def test_the_same_bits_again_and_in_another_process() -> None:
     program = OTHER.format(paths=[str(Path(__file__).parent)])
     other = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert other.stdout.strip() == here
+
+
+# All of them, for every kind of channel and of pivot
+
+STRUCTURES = [
+    COARSE.model_copy(update={"channel": channel, "pivots": pivots, "reversal_atr": 1.5, "break_closes": closes})
+    for channel, pivots, closes in (("pivot", "bars", 1), ("pivot", "reversal", 2), ("donchian", "reversal", 1))
+]
+
+
+@examples(40)
+@given(shapes(bars=90), st.sampled_from(STRUCTURES), st.integers(1, 90), st.integers(0, 2**32 - 1))
+def test_structure_is_causal_and_the_same_in_pieces(shape: Shape, kinds: MarketSettings, cut: int, seed: int) -> None:
+    market = dataset(shape)
+    assert_causal(market, kinds, min(cut, len(market.bars)))
+    assert_same_in_pieces(market, kinds, seed)
+
+
+@examples(30)
+@given(shapes(bars=90), st.sampled_from(STRUCTURES), st.integers(-20, 20))
+def test_structure_has_no_unit_of_volume(shape: Shape, kinds: MarketSettings, power: int) -> None:
+    assert_same_scaled(dataset(shape), kinds, power)
+
+
+@examples(40)
+@given(
+    shapes(bars=90, venues=("linear",), holders="symmetric", flat=False),
+    st.sampled_from(STRUCTURES),
+    st.integers(-500, 500),
+)
+def test_structure_has_no_unit_of_price_and_a_mirror_image(shape: Shape, kinds: MarketSettings, bins: int) -> None:
+    market = dataset(shape)
+    assume(off_edges(market, COARSE.bin_bps * 1e-4))
+    assert_same_repriced(market, kinds, bins)
+    assert_mirrored(market, kinds)
