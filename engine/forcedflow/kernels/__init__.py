@@ -33,6 +33,7 @@ __all__ = [
     "host_cpu",
     "kernel",
     "lean_kernel",
+    "merged_kernel",
     "records",
     "small_kernel",
 ]
@@ -44,8 +45,9 @@ BoolArray = npt.NDArray[np.bool_]
 Records = Any  # a numpy record array: fields by attribute, which no checker can follow
 Record = Any  # one element of it, nested arrays as views
 
-# The wrapper that lets C call a kernel is never used, and takes a twentieth of the time to compile.
-_OPTIONS = {"no_cfunc_wrapper": True}
+# The wrapper that lets C call a kernel is never used, and takes a twentieth of the time to compile. Inlining is said
+# each time, since a kernel without the option takes it from the kernel that calls it.
+_OPTIONS = {"no_cfunc_wrapper": True, "forceinline": False}
 _OPTIONS |= {"boundscheck": True} if os.environ.get("FORCEDFLOW_BOUNDSCHECK") == "1" else {"cache": True}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -116,6 +118,15 @@ def lean_kernel(function: _F) -> _F:
     entry from Python, which takes a fifth off the time to compile.
     """
     return _compiled(function, _nrt=False, no_cpython_wrapper=function.__name__.startswith("_"))
+
+
+def merged_kernel(function: _F) -> _F:
+    """Compile a lean kernel whose machine code becomes part of its callers': for the hot parts of one long loop.
+
+    A call passes each array as seven to eleven words, so a chain of calls spent a quarter of the map's time on the
+    stack. Every caller, and every caller of those, is larger by it, so this is for what is called once or twice.
+    """
+    return _compiled(function, _nrt=False, no_cpython_wrapper=function.__name__.startswith("_"), forceinline=True)
 
 
 def small_kernel(function: _F) -> _F:

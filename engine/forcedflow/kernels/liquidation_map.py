@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, Record, Records, lean_kernel, small_kernel
+from forcedflow.kernels import FloatArray, Record, Records, lean_kernel, merged_kernel, small_kernel
 
 __all__ = [
     "CHANGE",
@@ -149,7 +149,7 @@ def base_per_unit(venue: Record, position: float, width: float) -> float:
     return venue.face * math.exp(-position * width)  # type: ignore[no-any-return]
 
 
-@lean_kernel
+@merged_kernel
 def _burn(head: Record, venue: Record, stored: FloatArray, v: int, layer: int, reach: float) -> float:
     """Empty the bins of a layer that price reached and return their mass, native unit.
 
@@ -184,17 +184,17 @@ def _burn(head: Record, venue: Record, stored: FloatArray, v: int, layer: int, r
 
 
 @lean_kernel
-def _resum(head: Record, venue: Record, stored: FloatArray, v: int, side: int) -> None:
+def _resum(venue: Record, stored: FloatArray, v: int, side: int) -> None:
     """Sum the bins of a side's layers afresh."""
     for layer in (side, side + 2):
         total = 0.0
-        for k in range(venue.low[layer], venue.high[layer] + 1):
-            total += stored[v, layer, k - head.first]
+        for mass in stored[v, layer]:
+            total += mass
         venue.total[layer] = total
 
 
 @small_kernel
-def _keep(head: Record, venue: Record, stored: FloatArray, v: int, side: int, share: float) -> None:
+def _keep(venue: Record, stored: FloatArray, v: int, side: int, share: float) -> None:
     """Leave a share of every located and unlocated position of a side: one lazy factor."""
     gone = (1.0 - share) * venue.scale[side]
     venue.faded[side] += gone * venue.total[side]
@@ -203,19 +203,19 @@ def _keep(head: Record, venue: Record, stored: FloatArray, v: int, side: int, sh
     venue.unlocated[side] *= share
     venue.scale[side] *= share
     if venue.scale[side] < SCALE_FLOOR:
-        _fold(head, venue, stored, v, side)
+        _fold(venue, stored, v, side)
 
 
 @lean_kernel
-def _fold(head: Record, venue: Record, stored: FloatArray, v: int, side: int) -> None:
+def _fold(venue: Record, stored: FloatArray, v: int, side: int) -> None:
     """Multiply the scale into the bins and start again at 1; a scale of zero empties its layers."""
     for layer in (side, side + 2):
-        for k in range(venue.low[layer], venue.high[layer] + 1):
-            stored[v, layer, k - head.first] *= venue.scale[side]
+        for column in range(stored.shape[2]):
+            stored[v, layer, column] *= venue.scale[side]
         if venue.scale[side] == 0.0:
             venue.low[layer], venue.high[layer] = NO_LOW, NO_HIGH
     venue.scale[side] = 1.0
-    _resum(head, venue, stored, v, side)
+    _resum(venue, stored, v, side)
 
 
 @small_kernel
@@ -225,10 +225,10 @@ def held(venue: Record, side: int) -> float:
 
 
 @small_kernel
-def _fade(head: Record, venue: Record, stored: FloatArray, v: int, side: int, share: float) -> float:
+def _fade(venue: Record, stored: FloatArray, v: int, side: int, share: float) -> float:
     """Let holders close by themselves and return what they closed; ``share`` = exp(-hazard * hours) stays."""
     before = held(venue, side) + venue.unlocated[side]
-    _keep(head, venue, stored, v, side, share)
+    _keep(venue, stored, v, side, share)
     return (1.0 - share) * before  # type: ignore[no-any-return]
 
 
@@ -296,7 +296,7 @@ def _first_beyond(venue: Record, side: int, alive: int, distance: float) -> int:
     return tiers
 
 
-@lean_kernel
+@merged_kernel
 def _add(
     head: Record,
     venue: Record,
@@ -406,7 +406,7 @@ def _take_changes(venue: Record, changes: Records, bar: int) -> None:
         venue.next_change += 1
 
 
-@lean_kernel
+@merged_kernel
 def _settle_side(
     head: Record,
     venue: Record,
@@ -424,23 +424,24 @@ def _settle_side(
         after += flows[v, side, j & ring]
     before = held(venue, side) + venue.unlocated[side]
     opened = stamp.value - after - before
-    if opened < 0.0 and -opened < before:
-        _keep(head, venue, stored, v, side, 1.0 + opened / before)
-        if -opened > 0.5 * before:
-            _resum(head, venue, stored, v, side)
-    elif opened < 0.0:  # more was swept and faded since the stamp than the stamp says there was
-        _keep(head, venue, stored, v, side, 0.0)
+    share = 1.0
+    if opened < 0.0:
+        share = 1.0 + opened / before if -opened < before else 0.0
+        _keep(venue, stored, v, side, share)
+        if share < 0.5:
+            _resum(venue, stored, v, side)
+    if share == 0.0:  # more was swept and faded since the stamp than the stamp says there was
         venue.overdrawn[side] += after - stamp.value
-        share = stamp.value / after if after > 0.0 else 0.0
+        rest = stamp.value / after if after > 0.0 else 0.0
         after = 0.0
         for j in range(stamp.bar + 1, bar + 1):
-            flows[v, side, j & ring] *= share
+            flows[v, side, j & ring] *= rest
             after += flows[v, side, j & ring]
     venue.pending[side] = after
     return max(opened, 0.0)  # type: ignore[no-any-return]
 
 
-@lean_kernel
+@small_kernel
 def _settle(
     head: Record,
     venue: Record,
@@ -470,7 +471,7 @@ def _settle(
     venue.settled = stamp.bar
 
 
-@lean_kernel
+@small_kernel
 def _spread(
     head: Record,
     venue: Record,
@@ -560,12 +561,12 @@ def step(
                 flow = _burn(head, venue, stored, v, side, mark_bottom if side == LONG else mark_top)
                 if venue.stops > 0:
                     flow += _burn(head, venue, stored, v, side + 2, bottom if side == LONG else top)
-                flow += _fade(head, venue, stored, v, side, head.share)
+                flow += _fade(venue, stored, v, side, head.share)
                 flows[v, side, here] = flow
                 venue.pending[side] += flow
         while venue.next_stamp < venue.end_stamp and stamps[venue.next_stamp].known <= bar:
             _settle(head, venue, stored, flows, path, v, bar, stamps[venue.next_stamp], atr)
             venue.next_stamp += 1
         if bar % RESUM_EVERY == 0:
-            _resum(head, venue, stored, v, LONG)
-            _resum(head, venue, stored, v, SHORT)
+            for side in (LONG, SHORT):
+                _resum(venue, stored, v, side)
