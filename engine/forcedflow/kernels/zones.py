@@ -110,6 +110,9 @@ def first_dense(
     away = -1 if side == LONG else 1
     off = limits.off * head.oi * head.width / 0.01
     k = start
+    if off > 0.0:  # what lies between price and the frontier is empty
+        nearest = frontier(venues, side)
+        k = min(k, max(nearest, last_start - 1)) if side == LONG else max(k, min(nearest, last_start + 1))
     while (last_start - k) * away >= 0 and (off <= 0.0 or bin_mass(head, venues, stored, side, k) < off):
         k += away
     return k
