@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 import naive.measures as naive
 from conftest import skip
-from forcedflow.kernels import measures
+from forcedflow.kernels import FloatArray, kernel, measures
 
 DAY = 86_400_000_000_000
 YEAR = 365.0
@@ -55,6 +55,31 @@ def test_ordered_measures_equal_their_twins(returns: Any, level: float) -> None:
     assert same(measures.median(np.sort(returns)), naive.median(returns))
     ours = measures.conditional_value_at_risk(np.sort(returns), level)
     assert ours == pytest.approx(naive.conditional_value_at_risk(returns, level), abs=1e-9, nan_ok=True)
+
+
+@kernel
+def in_a_kernel(returns: FloatArray, ordered: FloatArray) -> tuple[float, ...]:
+    """Every measure that Python calls as it is, called by compiled code, as a sweep does."""
+    return (
+        measures.annual_growth(1.0 + returns, YEAR),
+        measures.annual_volatility(returns, YEAR),
+        measures.annual_sharpe(returns, YEAR),
+        measures.annual_sharpe_error(returns, YEAR),
+        measures.annual_sortino(returns, YEAR),
+        measures.conditional_value_at_risk(ordered, 0.95),
+        measures.median(ordered),
+        measures.hit_rate(returns),
+        measures.payoff(returns),
+        measures.profit_factor(returns),
+        measures.mean(measures.simple_returns(1.0 + returns)),
+    )
+
+
+@given(returns_of)
+def test_a_kernel_gets_the_same_bits(returns: Any) -> None:
+    ordered = np.sort(returns)
+    plain = getattr(in_a_kernel, "py_func", in_a_kernel)  # the same calls, interpreted; with the JIT off it is one
+    np.testing.assert_array_equal(in_a_kernel(returns, ordered), plain(returns, ordered))
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.booleans())

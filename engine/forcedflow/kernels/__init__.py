@@ -21,6 +21,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import binding as llvm
+from numba.extending import register_jitable
 
 __all__ = [
     "CACHE_DIR",
@@ -35,6 +36,7 @@ __all__ = [
     "lean_kernel",
     "merged_kernel",
     "records",
+    "shared_function",
     "small_kernel",
 ]
 
@@ -132,6 +134,16 @@ def merged_kernel(function: _F) -> _F:
 def small_kernel(function: _F) -> _F:
     """Compile a lean kernel of a few lines as part of its callers, which is quicker than to compile it by itself."""
     return _compiled(function, _nrt=False, inline="always")
+
+
+def shared_function(function: _F) -> _F:
+    """Leave a function to Python, and compile it only as part of a kernel that calls it.
+
+    For what a run does once over few values: to compile it takes longer than it takes. Written with products for
+    powers it gives the same bits either way.
+    """
+    shared: _F = register_jitable(function)
+    return shared
 
 
 def records(dtype: np.dtype[np.void], count: int) -> Records:

@@ -4,6 +4,7 @@ A measure that is undefined is NaN; the scorecard shows it as ``None``. Losses (
 ``values`` is an equity curve that begins with the initial equity; ``returns`` are simple returns per day;
 ``per_year`` is the number of such days in a year. Trade measures take closed trades.
 Measures of order take ``ordered`` values: the caller sorts, since compiling a sort costs more than all the rest.
+What may run over every bar is a kernel; what runs over days or trades is compiled in a sweep's kernels only.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, IntArray, kernel, lean_kernel, small_kernel
+from forcedflow.kernels import FloatArray, IntArray, kernel, lean_kernel, shared_function
 
 __all__ = [
     "annual_growth",
@@ -75,13 +76,10 @@ def daily_values(ts: IntArray, equity: FloatArray, initial: float, fill: bool) -
     return values
 
 
-@kernel
+@shared_function
 def simple_returns(values: FloatArray) -> FloatArray:
     """Return ``values[t] / values[t - 1] - 1``, shape (n - 1,)."""
-    returns = np.empty(max(len(values) - 1, 0))
-    for i in range(len(returns)):
-        returns[i] = values[i + 1] / values[i] - 1.0
-    return returns
+    return values[1:] / values[:-1] - 1.0
 
 
 @lean_kernel
@@ -95,7 +93,7 @@ def mean(x: FloatArray) -> float:
     return total / len(x)
 
 
-@lean_kernel
+@shared_function
 def median(ordered: FloatArray) -> float:
     """Middle of ascending values, or the mean of the two middle ones; NaN of nothing."""
     n = len(ordered)
@@ -104,17 +102,20 @@ def median(ordered: FloatArray) -> float:
     return float(0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))
 
 
-@small_kernel
+@shared_function
 def _central_moment(x: FloatArray, order: int) -> float:
     """Return the mean of ``(x - mean) ** order``."""
     centre = mean(x)
     total = 0.0
     for value in x:
-        total += (value - centre) ** order
+        power = 1.0
+        for _ in range(order):
+            power *= value - centre
+        total += power
     return total / len(x)
 
 
-@small_kernel
+@shared_function
 def _deviation(x: FloatArray) -> float:
     """Sample standard deviation (n - 1); NaN where it is undefined or only rounding."""
     n = len(x)
@@ -127,7 +128,7 @@ def _deviation(x: FloatArray) -> float:
     return deviation if deviation > 1e-12 * largest else math.nan
 
 
-@lean_kernel
+@shared_function
 def annual_growth(values: FloatArray, per_year: float) -> float:
     """CAGR: ``(end / start) ** (per_year / days) - 1``; -1 once everything is lost."""
     days = len(values) - 1
@@ -139,7 +140,7 @@ def annual_growth(values: FloatArray, per_year: float) -> float:
     return math.expm1(exponent) if exponent < 700.0 else math.nan  # beyond what a float holds
 
 
-@lean_kernel
+@shared_function
 def annual_volatility(returns: FloatArray, per_year: float) -> float:
     """Sample standard deviation of returns, times the root of ``per_year``."""
     if len(returns) < 2:
@@ -147,13 +148,13 @@ def annual_volatility(returns: FloatArray, per_year: float) -> float:
     return math.sqrt(_central_moment(returns, 2) * len(returns) / (len(returns) - 1) * per_year)
 
 
-@lean_kernel
+@shared_function
 def annual_sharpe(returns: FloatArray, per_year: float) -> float:
     """Mean over standard deviation of returns, annualised, no risk-free rate (Sharpe 1994)."""
     return mean(returns) / _deviation(returns) * math.sqrt(per_year)
 
 
-@lean_kernel
+@shared_function
 def annual_sharpe_error(returns: FloatArray, per_year: float) -> float:
     """Return the standard error of the Sharpe ratio for independent, non-normal returns.
 
@@ -166,17 +167,18 @@ def annual_sharpe_error(returns: FloatArray, per_year: float) -> float:
         return math.nan
     ratio = mean(returns) / deviation
     variance = _central_moment(returns, 2)
-    skew = _central_moment(returns, 3) / variance**1.5
-    kurtosis = _central_moment(returns, 4) / variance**2
-    return math.sqrt(max(1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2, 0.0) / (n - 1) * per_year)
+    skew = _central_moment(returns, 3) / (variance * math.sqrt(variance))
+    kurtosis = _central_moment(returns, 4) / (variance * variance)
+    return math.sqrt(max(1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio * ratio, 0.0) / (n - 1) * per_year)
 
 
-@lean_kernel
+@shared_function
 def annual_sortino(returns: FloatArray, per_year: float) -> float:
     """Mean return over the root mean square of losses, all days counted, target 0 (Sortino and Price 1994)."""
     total = 0.0
     for value in returns:
-        total += min(value, 0.0) ** 2
+        loss = min(value, 0.0)
+        total += loss * loss
     if total == 0.0:
         return math.nan
     return mean(returns) / math.sqrt(total / len(returns)) * math.sqrt(per_year)
@@ -212,7 +214,7 @@ def longest_under_water(ts: IntArray, values: FloatArray) -> int:
     return longest
 
 
-@lean_kernel
+@shared_function
 def conditional_value_at_risk(ordered: FloatArray, level: float) -> float:
     """Mean loss of the worst ``1 - level`` of ascending returns, the boundary return counted by its fraction.
 
@@ -230,7 +232,7 @@ def conditional_value_at_risk(ordered: FloatArray, level: float) -> float:
     return -total / tail
 
 
-@lean_kernel
+@shared_function
 def hit_rate(net: FloatArray) -> float:
     """Share of trades with a profit after costs."""
     wins = 0
@@ -239,7 +241,7 @@ def hit_rate(net: FloatArray) -> float:
     return wins / len(net) if len(net) else math.nan
 
 
-@lean_kernel
+@shared_function
 def payoff(net: FloatArray) -> float:
     """Mean profit of winning trades over mean loss of losing trades; NaN unless there are both."""
     won, lost, wins, losses = 0.0, 0.0, 0, 0
@@ -253,7 +255,7 @@ def payoff(net: FloatArray) -> float:
     return (won / wins) / (lost / losses) if wins and losses else math.nan
 
 
-@lean_kernel
+@shared_function
 def profit_factor(net: FloatArray) -> float:
     """Sum of profits over sum of losses; NaN where nothing was lost."""
     won, lost = 0.0, 0.0
