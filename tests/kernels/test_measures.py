@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 import naive.measures as naive
 from conftest import skip
-from forcedflow.kernels import FloatArray, kernel, measures
+from forcedflow.kernels import FloatArray, IntArray, kernel, measures
 
 DAY = 86_400_000_000_000
 YEAR = 365.0
@@ -58,7 +58,7 @@ def test_ordered_measures_equal_their_twins(returns: Any, level: float) -> None:
 
 
 @kernel
-def in_a_kernel(returns: FloatArray, ordered: FloatArray) -> tuple[float, ...]:
+def in_a_kernel(ts: IntArray, returns: FloatArray, ordered: FloatArray) -> tuple[float, ...]:
     """Every measure that Python calls as it is, called by compiled code, as a sweep does."""
     return (
         measures.annual_growth(1.0 + returns, YEAR),
@@ -72,14 +72,15 @@ def in_a_kernel(returns: FloatArray, ordered: FloatArray) -> tuple[float, ...]:
         measures.payoff(returns),
         measures.profit_factor(returns),
         measures.mean(measures.simple_returns(1.0 + returns)),
+        measures.mean(measures.daily_values(ts, returns, 0.5, True)),
     )
 
 
 @given(returns_of)
 def test_a_kernel_gets_the_same_bits(returns: Any) -> None:
-    ordered = np.sort(returns)
+    ts, ordered = np.arange(len(returns), dtype=np.int64) ** 2 * DAY, np.sort(returns)
     plain = getattr(in_a_kernel, "py_func", in_a_kernel)  # the same calls, interpreted; with the JIT off it is one
-    np.testing.assert_array_equal(in_a_kernel(returns, ordered), plain(returns, ordered))
+    np.testing.assert_array_equal(in_a_kernel(ts, returns, ordered), plain(ts, returns, ordered))
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.booleans())

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, IntArray, kernel, lean_kernel, shared_function
+from forcedflow.kernels import FloatArray, IntArray, lean_kernel, shared_function
 
 __all__ = [
     "annual_growth",
@@ -36,7 +36,7 @@ __all__ = [
 _DAY = 86_400_000_000_000  # ns
 
 
-@kernel
+@shared_function
 def daily_values(ts: IntArray, equity: FloatArray, initial: float, fill: bool) -> FloatArray:
     """Return the initial equity and then the last equity of each UTC day.
 
@@ -51,29 +51,14 @@ def daily_values(ts: IntArray, equity: FloatArray, initial: float, fill: bool) -
     fill
         Whether a day without bars counts, its equity unchanged (a market that never closes), or is left out (sessions).
     """
-    days = 0
-    before = 0
-    for i in range(len(ts)):
-        day = (ts[i] - 1) // _DAY
-        if i == 0:
-            days = 1
-        elif day != before:
-            days += day - before if fill else 1
-        before = day
-    values = np.empty(days + 1)
-    values[0] = initial
-    k = 0
-    for i in range(len(ts)):
-        day = (ts[i] - 1) // _DAY
-        if i == 0:
-            k = 1
-        elif day != before:
-            for _ in range(day - before if fill else 1):
-                k += 1
-                values[k] = values[k - 1]
-        values[k] = equity[i]
-        before = day
-    return values
+    if len(ts) == 0:
+        return np.array([initial])
+    day = (ts - 1) // _DAY
+    ends = np.append(np.flatnonzero(np.diff(day)), len(ts) - 1)
+    values = equity[ends]
+    if fill:
+        values = np.repeat(values, np.diff(np.append(day[ends], day[-1] + 1)))
+    return np.concatenate((np.array([initial]), values))
 
 
 @shared_function
