@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from forcedflow.data import load_dataset
@@ -429,6 +429,9 @@ def test_structure_has_no_unit_of_volume(shape: Shape, kinds: MarketSettings, po
     shapes(bars=90, venues=("linear",), holders="symmetric", flat=False),
     st.sampled_from(STRUCTURES),
     st.integers(-500, 500),
+)
+@example(  # both sides had turned far enough at once before there was a first pivot
+    Shape(seed=517, bars=90, step=0.002, venues=("linear",), holders="symmetric"), STRUCTURES[1], 0
 )
 def test_structure_has_no_unit_of_price_and_a_mirror_image(shape: Shape, kinds: MarketSettings, bins: int) -> None:
     market = dataset(shape)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forcedflow.data import load_dataset
@@ -55,6 +55,7 @@ def assert_structure(market: Dataset, settings: MarketSettings) -> int:
 
 @examples(60)
 @given(shapes(bars=90), st.sampled_from(KINDS), st.integers(1, 3))
+@example(Shape(seed=5561, bars=90, step=0.01, jumps=True), "pivot", 2)  # two channels through the ends of one bar
 def test_structure_agrees_with_its_twin(shape: Shape, kind: str, pivot_bars: int) -> None:
     assert_structure(dataset(shape), COARSE.model_copy(update={"channel": kind, "pivot_bars": pivot_bars}))
 

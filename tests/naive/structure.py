@@ -104,8 +104,12 @@ class NaiveChannels:
         best = None
         for begin, upper, lower, slope in self.candidates(first, bar, atr):
             judged = self.judge(begin, bar, upper, lower, slope, atr)
-            if judged is not None and (best is None or judged > best[0]):
-                best = judged, (bar, upper, lower, slope)
+            if judged is None:
+                continue
+            touches, width = judged
+            ranks = (touches, -round(width, 9), -abs(slope))  # more touches, then the narrower, then the flatter
+            if best is None or ranks > best[0]:
+                best = ranks, (bar, upper, lower, slope)
         if best is not None:
             self.live, self.beyond = best[1], {1: 0, -1: 0}
 
@@ -142,11 +146,12 @@ class NaiveChannels:
         touching_top = self.high[rows] >= top - s.touch_atr * atr
         touching_bottom = self.low[rows] <= bottom + s.touch_atr * atr
         touches = [int((np.diff(t.astype(int), prepend=0) == 1).sum()) for t in (touching_top, touching_bottom)]
-        contained = float(((self.close[rows] >= bottom) & (self.close[rows] <= top)).mean())
+        edge = 1e-9 * s.bin_bps * 1e-4  # a close on a boundary is inside
+        contained = float(((self.close[rows] >= bottom - edge) & (self.close[rows] <= top + edge)).mean())
         width = (upper - lower) / atr
         fine = (
             s.channel_min_atr <= width <= s.channel_max_atr
             and contained >= s.channel_containment
             and min(touches) >= s.channel_touches
         )
-        return (sum(touches), -width) if fine else None
+        return (sum(touches), width) if fine else None

@@ -19,6 +19,7 @@ __all__ = ["BROKEN", "CHANNEL", "CHANNEL_KINDS", "CLOSES", "NO_CHANNEL", "fit", 
 NO_CHANNEL, HOLDS, BROKEN = 0, 1, 2
 CHANNEL_KINDS = ("regression", "pivot", "donchian")
 REGRESSION, PIVOT, DONCHIAN = 0, 1, 2
+EDGE = 1e-9  # bins, ATR: a close on a boundary is inside, widths this near are one; rounding must not choose
 CLOSES = 2  # row of `recent` that holds closes; rows LOWS and HIGHS hold the others
 
 CHANNEL = np.dtype(
@@ -89,7 +90,7 @@ def _accept(
         k, moved = j & mask, slope * (j - bar)
         top, bottom = upper + moved, lower + moved
         close = recent[CLOSES, k]
-        inside += bottom <= close <= top
+        inside += bottom - EDGE <= close <= top + EDGE
         now = recent[HIGHS, k] >= top - reach
         up_touches += now and not at_upper
         at_upper = now
@@ -98,9 +99,11 @@ def _accept(
         at_lower = now
     contained = inside / (bar + 1 - begin)
     fine: bool = contained >= channel.min_contained and min(up_touches, low_touches) >= channel.min_touches
-    if channel.status == HOLDS:  # another base was accepted in this bar: more touches win, then the narrower
+    if channel.status == HOLDS:  # another base was accepted in this bar: more touches win, the narrower, the flatter
         more = up_touches + low_touches - channel.touches[HIGHS] - channel.touches[LOWS]
-        fine = fine and (more > 0 or (more == 0 and width < channel.width))
+        narrower = channel.width - width  # none where both run through the ends of one large bar
+        flatter = narrower > -EDGE and abs(slope) < abs(channel.slope)
+        fine = fine and (more > 0 or (more == 0 and (narrower > EDGE or flatter)))
     if fine:
         channel.status = HOLDS
         channel.upper, channel.lower, channel.slope = upper, lower, slope

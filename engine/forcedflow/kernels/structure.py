@@ -92,11 +92,15 @@ def note_pivots(pivots: Record, high: FloatArray, low: FloatArray, close: FloatA
         pivots.low_bar = bar
     if turn <= 0.0:
         return
-    if pivots.way >= 0 and math.log(high[pivots.high_bar] / close[bar]) >= turn:
+    fell = pivots.way >= 0 and math.log(high[pivots.high_bar] / close[bar]) >= turn
+    rose = pivots.way <= 0 and math.log(close[bar] / low[pivots.low_bar]) >= turn
+    if fell and rose:  # before the first pivot only: it turned back from the later extreme
+        fell, rose = pivots.high_bar > pivots.low_bar, pivots.low_bar > pivots.high_bar
+    if fell:
         _note(pivots, HIGHS, pivots.high_bar, float(high[pivots.high_bar]))
         pivots.way = -1
         pivots.high_bar = pivots.low_bar = bar
-    elif pivots.way <= 0 and math.log(close[bar] / low[pivots.low_bar]) >= turn:
+    elif rose:
         _note(pivots, LOWS, pivots.low_bar, float(low[pivots.low_bar]))
         pivots.way = 1
         pivots.high_bar = pivots.low_bar = bar
