@@ -424,13 +424,13 @@ def _settle_side(
         after += flows[v, side, j & ring]
     before = held(venue, side) + venue.unlocated[side]
     opened = stamp.value - after - before
-    share = 1.0
+    overdrawn = opened < 0.0 and -opened >= before
     if opened < 0.0:
-        share = 1.0 + opened / before if -opened < before else 0.0
+        share = 0.0 if overdrawn else 1.0 + opened / before
         _keep(venue, stored, v, side, share)
         if share < 0.5:
             _resum(venue, stored, v, side)
-    if share == 0.0:  # more was swept and faded since the stamp than the stamp says there was
+    if overdrawn:  # more was swept and faded since the stamp than the stamp says there was
         venue.overdrawn[side] += after - stamp.value
         rest = stamp.value / after if after > 0.0 else 0.0
         after = 0.0
