@@ -5,6 +5,8 @@ from forcedflow.data.catalog import dataset_names as dataset_names
 from forcedflow.data.catalog import load_dataset as load_dataset
 from forcedflow.data.series import Dataset as Dataset
 from forcedflow.errors import ForcedFlowError as ForcedFlowError
+from forcedflow.market.known_map import KnownMap as KnownMap
+from forcedflow.market.known_map import read_map as read_map
 from forcedflow.market.liquidation_map import LiquidationMap as LiquidationMap
 from forcedflow.market.tape import Tape as Tape
 from forcedflow.market.tape import make_tape as make_tape
@@ -37,6 +39,7 @@ __all__ = [
     "EventKind",
     "Events",
     "ForcedFlowError",
+    "KnownMap",
     "LiquidationMap",
     "MapSnapshots",
     "MarketSettings",
@@ -55,6 +58,7 @@ __all__ = [
     "load_run",
     "make_tape",
     "plot",
+    "read_map",
     "run",
     "save",
     "strategy_names",

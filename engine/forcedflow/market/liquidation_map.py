@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.market.price_map import PriceMap
 from forcedflow.tables import LAYERS
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-class LiquidationMap:
+class LiquidationMap(PriceMap):
     """Mass by price bin and layer, over all venues: read it at any event; it changes only as the replay goes on.
 
     All masses are base units; an inverse contract's are converted at the bin's own price.
@@ -50,12 +51,6 @@ class LiquidationMap:
         return np.arange(first, first + self._arrays.stored.shape[2])
 
     @property
-    def prices(self) -> FloatArray:
-        """Shape (g,): the centre of each bin."""
-        centres: FloatArray = np.exp(self.bins * self.bin_width)
-        return centres
-
-    @property
     def open_interest(self) -> float:
         """Open interest at the last settled stamps, base units."""
         return float(self._arrays.head.oi[0])
@@ -76,18 +71,6 @@ class LiquidationMap:
                 moved = int(np.floor(venue.origin[side] + 0.5)) if layer < 2 else 0
                 total[layer] += _moved(stored[layer], moved) * venue.scale[side] * unit
         return total
-
-    def density(self) -> FloatArray:
-        """Return mass per 1% of price as a share of open interest, shape (4, g); zeros without open interest."""
-        oi = self.open_interest
-        return self.mass() * (0.01 / self.bin_width / oi if oi > 0 else 0.0)
-
-    def between(self, one: float, other: float) -> FloatArray:
-        """Return the mass of each layer in the bins centred between two prices, shape (4,), base units."""
-        near = 1e-9 * self.bin_width  # a zone's edge is the centre of a bin
-        inside = (self.prices >= min(one, other) * (1 - near)) & (self.prices <= max(one, other) * (1 + near))
-        summed: FloatArray = self.mass()[:, inside].sum(axis=1)
-        return summed
 
     def make_room(self, lowest: int, highest: int) -> None:
         """Grow the grid so that it reaches from bin ``lowest`` to ``highest``, and a fifth further where it grows."""

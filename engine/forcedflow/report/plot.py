@@ -84,8 +84,8 @@ def map_table(snapshots: MapSnapshots, path: str | Path, notes: Iterable[str] = 
     """Save the last snapshot as a Parquet table: one row a bin with mass.
 
     Columns are ``bin``, ``price`` (its centre, quote currency) and one for each layer (base units); the
-    metadata hold the time ``ts`` (ns), ``open_interest`` (base units) and ``notes`` (a JSON list of assumptions and
-    warnings).
+    metadata hold the time ``ts`` (ns), ``open_interest`` (base units), ``bin_width`` (log price) and ``notes`` (a JSON
+    list of assumptions and warnings). :func:`forcedflow.read_map` reads it back.
     """
     import pyarrow as pa  # noqa: PLC0415  (0.3 s that a picture does not need)
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -99,6 +99,7 @@ def map_table(snapshots: MapSnapshots, path: str | Path, notes: Iterable[str] = 
     known = {
         "ts": str(snapshots.ts[-1]),
         "open_interest": repr(float(snapshots.oi[-1])),
+        "bin_width": repr(snapshots.bin_width),
         "notes": json.dumps(list(notes)),
     }
     pq.write_table(table.replace_schema_metadata(known), path, compression="zstd")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.data.sources.json_file import read_json
 from forcedflow.data.times import instant_ns
 from forcedflow.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from forcedflow.data.bars import Bars
 
@@ -86,7 +86,7 @@ def read_map(path: str | Path) -> Mapping[str, MeasuredMap]:
     DataError
         For a level on the wrong side of the price, a negative value, or a file of another form.
     """
-    content = _read_json(path)
+    content = read_json(path)
     try:
         ts = instant_ns(content["lastUpdated"])
         leverages = tuple(str(bucket["label"]) for bucket in content["leverageBuckets"])
@@ -140,7 +140,7 @@ class Positions:
 
 def read_positions(path: str | Path) -> Positions:
     """Read a file of positions. Its ``as_of`` names no zone; the venue's clock is UTC and it is read as that."""
-    content = _read_json(path)
+    content = read_json(path)
     try:
         rows = [row["position"] for row in content["positions"]]
         size = np.array([row["size"] for row in rows], dtype=np.float64)
@@ -157,12 +157,3 @@ def read_positions(path: str | Path) -> Positions:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"not a file of positions: {error!r}", file=path) from None
-
-
-def _read_json(path: str | Path) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError("no such file", file=path) from None
-    except ValueError as error:
-        raise DataError(f"not JSON: {error}", file=path) from None
