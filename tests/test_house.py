@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 import forcedflow as ff
 from forcedflow.kernels import market_pass
 from forcedflow.market.tape import MarketPass
-from forcedflow.tables import EVENT_FLOATS, MARKET_BARS, Events
+from forcedflow.tables import EVENT_COLUMNS, EVENT_INTS, MARKET_BARS, Events
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "engine/forcedflow"
@@ -164,10 +163,10 @@ def test_event_kinds_have_one_number() -> None:
 
 def test_events_have_one_schema() -> None:
     names = market_pass.EVENT.names
-    assert names is not None
-    assert list(names) == [f.name for f in fields(Events)] == list(ff.Event._fields)
-    assert names[6:] == EVENT_FLOATS
-    assert all(market_pass.EVENT[n] == ("i8" if k < 6 else "f8") for k, n in enumerate(names))
+    assert names == EVENT_COLUMNS == Events.__slots__
+    assert set(Events.__annotations__) == set(EVENT_COLUMNS)
+    assert [name for name in ff.Event.__annotations__ if not name.startswith("_")] == list(EVENT_COLUMNS)
+    assert all(market_pass.EVENT[n] == ("i8" if n in EVENT_INTS else "f8") for n in EVENT_COLUMNS)
 
 
 def test_market_bars_have_one_schema() -> None:

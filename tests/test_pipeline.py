@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -263,6 +265,48 @@ def test_listening_and_looking_change_nothing(
     assert_same(replay.finish(), outcomes[form].trading)
     assert_same(replay.tape().events, outcomes[form].tape.events)
     assert [repr(event) for event in heard] == [repr(event) for event in outcomes[form].tape.events.of_kind(*kinds)]
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 300), st.booleans())
+def test_the_map_and_the_tape_stand_at_the_event_whenever_they_are_first_looked_at(
+    data: ff.Dataset, outcomes: Outcomes, first: int, early: bool
+) -> None:
+    """The market runs ahead of the loop, and nobody can tell: not before the first event either."""
+    replay = ff.Replay(data, market=MARKET)
+    held = replay.map if early else None  # kept by whoever looked once
+    if held is not None:
+        assert (replay.bar, held.open_interest) == (-1, 0.0)
+    steps = 0
+    for event in replay:
+        steps += 1
+        if steps <= first:
+            continue
+        held = held or replay.map
+        assert replay.map is held
+        assert held.open_interest == outcomes["ride"].tape.market_bars["oi"][event.bar]
+        if steps > first + 20:
+            break
+    tape, cut = replay.tape(), replay.bar + 1
+    assert_same(tape.events, outcomes["ride"].tape.events[outcomes["ride"].tape.events.bar < cut])
+    assert_same(replay.map.coverage, known_map(data, cut)[1])
+
+
+def test_events_can_be_kept_compared_and_copied(data: ff.Dataset) -> None:
+    kept = list(ff.Replay(data, market=MARKET))
+    again = list(ff.make_tape(data, MARKET).events)
+    assert kept == again
+    assert len(set(kept)) == len(kept)
+    event = kept[len(kept) // 2]
+    assert pickle.loads(pickle.dumps(event)) == copy.deepcopy(event) == event != kept[0]
+    assert isinstance(event.kind, ff.EventKind)
+    assert {type(value) for name, value in event.to_dict().items() if name != "kind"} == {int, float}
+    with pytest.raises(AttributeError):
+        event.close = 1.0
+    with pytest.raises(AttributeError, match="no column 'clsoe'"):
+        _ = event.alone().clsoe  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="read-only"):
+        event.alone().close[0] = 1.0
 
 
 def test_a_loop_without_a_strategy_is_the_strategy(data: ff.Dataset) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +21,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forcedflow.errors import RecordError
-from forcedflow.tables import EQUITY, EVENT_FLOATS, FILLS, LAYERS, MARKET_BARS, ORDERS, TRADES, Events, MapSnapshots
+from forcedflow.tables import (
+    EQUITY,
+    EVENT_FLOATS,
+    EVENT_INTS,
+    FILLS,
+    LAYERS,
+    MARKET_BARS,
+    ORDERS,
+    TRADES,
+    Events,
+    MapSnapshots,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +56,7 @@ BARS: Final = {
 
 Table = dict[str, npt.NDArray[Any]]
 
-_EVENTS: Final = {f.name: "float64" if f.name in EVENT_FLOATS else "int64" for f in fields(Events)}
+_EVENTS: Final = dict.fromkeys(EVENT_INTS, "int64") | dict.fromkeys(EVENT_FLOATS, "float64")
 _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "orders": ORDERS,
     "fills": FILLS,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from forcedflow.data import load_dataset
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import AccountSettings, MarketSettings, parse, settings_of
 from forcedflow.tables import Event, EventKind
 from forcedflow.trading.account import Account, with_venue_fees
-from forcedflow.trading.desk import Desk, react
+from forcedflow.trading.desk import Desk, answering, hear
 from forcedflow.trading.orders import Policy
 from forcedflow.trading.strategy import Strategy, find_strategy
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from forcedflow.trading.ledger import Trading
 
 __all__ = ["Market", "Replay"]
+
+_AHEAD: Final = 4096
+"""Bars by which the market may run ahead of the loop: enough that the events of a block cost what those of a tape do."""
 
 
 class Market:
@@ -53,7 +57,8 @@ class Market:
 class Replay:
     """Steps through a dataset's events in order; iterate over it.
 
-    At each event the map and the account stand at the close of the event's bar, and nothing later can be reached.
+    At each event the map and the account stand at the close of the event's bar, and nothing later can be reached. Looking
+    at the map costs a stop of the market at each event from then on; a loop that goes by the events alone saves it.
     Orders placed then, by the strategy or by the loop itself through ``account``, can fill from the next open.
 
     Parameters
@@ -103,33 +108,37 @@ class Replay:
             strategy = parse(find_strategy(strategy), dict(params or {}), f"strategy {strategy}")
         self.strategy = strategy
         hears = tuple(EventKind) if self.strategy is None else self.strategy.hears()
+        self._hears = frozenset(() if self.strategy is None else hears)
         self._listen = frozenset(hears if listen is None else listen)
-        # A handler looks at the map: the market must not be ahead of any event that the strategy hears.
-        self._stops = self._listen if self.strategy is None else self._listen.union(hears)
         rules = settings_of(MarketSettings, market, "market")
         costs, self.notes = with_venue_fees(settings_of(AccountSettings, account, "account"), data)
-        self._market = MarketPass(data, rules, snapshots=snapshots)
+        # The market runs ahead of the loop, and its events are handed out one by one: to stop it at each of them costs a
+        # hundred times more. Once somebody looks at the map, a second pass catches up and keeps step with the loop.
+        self._fresh = partial(MarketPass, data, rules, snapshots=snapshots)
+        self._ahead = self._fresh()
+        self._live: MarketPass | None = None
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
         self._account = Account(data.bars, costs, policy)
         self.account = Desk(self._account)
         """Where a loop without a strategy orders."""
-        self._heard = 0
+        self._data, self._bar = data, -1
+        self._event: Event | None = None
         self._steps = self._walk()
 
     @property
     def map(self) -> LiquidationMap:
         """The liquidation map at the close of the current bar."""
-        return self._market.map
+        return self._in_step().map
 
     @property
     def bar(self) -> int:
         """The current bar, -1 before the first."""
-        return self._market.bar - 1
+        return self._bar if self._event is None else self._event.bar
 
     @property
     def bars(self) -> Bars:
         """The bars up to the current one."""
-        bars = self._market.dataset.bars
+        bars = self._data.bars
         return bars.between(None, int(bars.close_ts[self.bar]) if self.bar >= 0 else int(bars.ts[0]))
 
     def __iter__(self) -> Iterator[Event]:
@@ -137,20 +146,32 @@ class Replay:
         return self._steps
 
     def _walk(self) -> Iterator[Event]:
-        listening = True
-        while listening:
-            listening = self._market.advance(listen=self._stops)
-            events = self._market.events(self._heard)
-            self._heard = self._market.event_count
-            for row in range(len(events)):
-                now = events[row : row + 1]
-                if self.strategy is None:
-                    self._account.observe(now)
-                else:
-                    react(self.strategy, now, Market(self), self._account)
-                if now.kind[0] in self._listen:
-                    yield now.row(0)
-        self._account.advance(self.bar)
+        listen, hears = self._listen, self._hears
+        answer = None if self.strategy is None else answering(self.strategy, Market(self), self.account)
+        seen, total, market = 0, len(self._data.bars), self._ahead
+        while market.bar < total:
+            market.advance(market.bar + _AHEAD)
+            events, seen = market.events(seen), market.event_count
+            for event in hear(self.account, events, listen | hears):
+                self._event = event
+                if self._live is not None:
+                    self._live.advance(event.bar + 1)
+                if answer is not None and event.kind in hears:
+                    answer(event)
+                if event.kind in listen:
+                    yield event
+            self._event, self._bar = None, market.bar - 1
+            if self._live is not None:
+                self._live.advance(market.bar)
+        self._account.advance(total - 1)
+
+    def _in_step(self) -> MarketPass:
+        """Return the market at the close of the current bar; from now on it keeps step with the loop."""
+        if self._live is None:
+            over = self.bar + 1 == len(self._data.bars)  # nothing left to run ahead into
+            self._live = self._ahead if over else self._fresh()
+            self._live.advance(self.bar + 1)
+        return self._live
 
     def finish(self) -> Trading:
         """Take what is left of the bars, and return the account's tables."""
@@ -160,4 +181,4 @@ class Replay:
 
     def tape(self) -> Tape:
         """Return bars, events and map so far, as a batch run would have made them."""
-        return self._market.tape()
+        return self._in_step().tape()

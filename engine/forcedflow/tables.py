@@ -7,9 +7,10 @@ are base units unless a name says otherwise; shares are fractions of open intere
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EQUITY",
+    "EVENT_COLUMNS",
     "EVENT_FLOATS",
+    "EVENT_INTS",
     "FILLS",
     "LAYERS",
     "MARKET_BARS",
@@ -111,8 +114,20 @@ EVENT_FLOATS: Final = (
 """Float columns of an event, in order. Zone prices are bin centres; distances in log price."""
 
 
-class Event(NamedTuple):
-    """One row of the tape: something price did to the map or to structure, known at the close of ``bar``."""
+EVENT_INTS: Final = ("bar", "ts", "kind", "side", "group", "channel")
+EVENT_COLUMNS: Final = (*EVENT_INTS, *EVENT_FLOATS)
+_ROW: Final = np.dtype([(name, "i8") for name in EVENT_INTS] + [(name, "f8") for name in EVENT_FLOATS], align=True)
+"""One event as the market pass writes it."""
+
+
+class Event:
+    """One row of the tape: something price did to the map or to structure, known at the close of ``bar``.
+
+    A read-only view of one row of :class:`Events`: it costs no copy, and stays what it is however far a loop moves on.
+    Two events are equal where all their numbers are, to the bit.
+    """
+
+    __slots__ = ("_events", "_index", "_kind")
 
     bar: int
     ts: int
@@ -158,10 +173,65 @@ class Event(NamedTuple):
     between: float
     extreme: float
 
+    def __init__(self, events: Events, index: int, kind: int) -> None:
+        self._events = events
+        self._index = index
+        self._kind = _KINDS[kind]
 
-@dataclass(frozen=True, slots=True)
-class Events:
-    """Columns of the tape's events, in their total order (bar, kind, side, group): read-only arrays of one length."""
+    def alone(self) -> Events:
+        """Return the columns that hold nothing but this event."""
+        return self._events[self._index : self._index + 1]
+
+    def to_dict(self) -> dict[str, int | float]:
+        """Return the numbers by name."""
+        return {name: getattr(self, name) for name in EVENT_COLUMNS}
+
+    def __eq__(self, other: object) -> bool:
+        return self._bytes() == other._bytes() if isinstance(other, Event) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._bytes())
+
+    def __repr__(self) -> str:
+        return f"Event({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
+
+    def _bytes(self) -> bytes:
+        return self._events.rows[self._index].tobytes()
+
+
+def _number(name: str) -> property:
+    """Return the property of an event that reads one column, as a plain Python number."""
+    column = attrgetter(name)
+    return property(lambda event: column(event._events).item(event._index))
+
+
+_KINDS: Final = {int(kind): kind for kind in EventKind}
+for _name in EVENT_COLUMNS:  # the kind, which every loop reads, is at hand already
+    setattr(Event, _name, _number(_name) if _name != "kind" else property(attrgetter("_kind")))
+
+
+class _Rows:
+    """What the columns of :class:`Events` are read from; apart, so that its slots are the columns."""
+
+    __slots__ = ("rows",)
+
+    rows: npt.NDArray[np.void]
+    """Shape (events,), one record an event, read-only."""
+
+
+class Events(_Rows):
+    """Columns of the tape's events, in their total order (bar, kind, side, group): read-only arrays of one length.
+
+    They lie in memory event by event, so that to take some rows is cheap, and a column is made contiguous when it is
+    first asked for, so that to calculate with it is cheap too.
+
+    Parameters
+    ----------
+    columns, named
+        All columns of ``EVENT_COLUMNS``, in that order or by name.
+    """
+
+    __slots__ = EVENT_COLUMNS
 
     bar: IntArray
     ts: IntArray
@@ -204,24 +274,72 @@ class Events:
     between: FloatArray
     extreme: FloatArray
 
+    def __init__(self, *columns: npt.NDArray[Any], **named: npt.NDArray[Any]) -> None:
+        given = dict(zip(EVENT_COLUMNS, columns, strict=False)) | named
+        if len(given) != len(columns) + len(named) or given.keys() != set(EVENT_COLUMNS):
+            wrong = sorted(given.keys() ^ set(EVENT_COLUMNS)) or "given twice or too many"
+            raise TypeError(f"Events needs each of EVENT_COLUMNS once: {wrong}")
+        rows = np.empty(len(given["bar"]), _ROW)
+        for name, column in given.items():
+            if len(column) != len(rows):
+                raise ValueError(f"column {name!r} has {len(column)} rows, 'bar' has {len(rows)}")
+            rows[name] = column
+        self._adopt(rows)
+
+    @classmethod
+    def of_rows(cls, rows: npt.NDArray[np.void]) -> Events:
+        """Return the events of records of the market pass; the array becomes theirs and read-only."""
+        events = cls.__new__(cls)
+        events._adopt(rows.view(_ROW, np.ndarray))
+        return events
+
+    def _adopt(self, rows: npt.NDArray[np.void]) -> None:
+        rows.setflags(write=False)
+        object.__setattr__(self, "rows", rows)
+
+    if not TYPE_CHECKING:  # a checker would take every misspelt column for one that is made here
+
+        def __getattr__(self, name: str) -> npt.NDArray[Any]:
+            """Make a column that was not asked for yet."""
+            if name not in EVENT_COLUMNS:
+                raise AttributeError(f"events have no column {name!r}; they have {', '.join(EVENT_COLUMNS)}")
+            column = np.ascontiguousarray(self.rows[name])
+            column.setflags(write=False)
+            object.__setattr__(self, name, column)
+            return column
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"events are read-only; replace({name}=...) returns others")
+
     def __len__(self) -> int:
-        return len(self.bar)
+        return len(self.rows)
 
     def __getitem__(self, rows: slice | IntArray | npt.NDArray[np.bool_]) -> Events:
         """Return the chosen rows as columns again."""
-        picked: list[npt.NDArray[Any]] = [getattr(self, f.name)[rows] for f in fields(self)]
-        for column in picked:
-            column.setflags(write=False)
-        return Events(*picked)
+        return Events.of_rows(self.rows[rows])
+
+    def __eq__(self, other: object) -> bool:
+        return self.rows.tobytes() == other.rows.tobytes() if isinstance(other, Events) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Events: {len(self)}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Events.of_rows, (self.rows.copy(),)
+
+    def replace(self, **columns: npt.NDArray[Any]) -> Events:
+        """Return the same events with some columns changed."""
+        return Events(**{name: getattr(self, name) for name in EVENT_COLUMNS} | columns)
 
     def row(self, index: int) -> Event:
         """Return one row as an :class:`Event`."""
-        values = [getattr(self, f.name)[index].item() for f in fields(self)]
-        values[2] = EventKind(values[2])
-        return Event(*values)
+        at = range(len(self))[index]
+        return Event(self, at, self.kind.item(at))
 
     def __iter__(self) -> Iterator[Event]:
-        return (self.row(k) for k in range(len(self)))
+        return (Event(self, k, kind) for k, kind in enumerate(self.kind.tolist()))
 
     def of_kind(self, *kinds: EventKind) -> Events:
         """Return the rows of these kinds."""
@@ -231,7 +349,7 @@ class Events:
         """Return a table with one row an event; ``ts`` as UTC timestamps and ``kind`` by name."""
         import pandas as pd  # noqa: PLC0415  (1.4 s that a run does not need)
 
-        frame = pd.DataFrame({f.name: getattr(self, f.name) for f in fields(self)})
+        frame = pd.DataFrame({name: getattr(self, name) for name in EVENT_COLUMNS})
         frame["ts"] = pd.to_datetime(frame["ts"], utc=True)
         frame["kind"] = [EventKind(k).title for k in self.kind]
         return frame

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from forcedflow.record import Run
 from forcedflow.report.scorecard import scorecard
-from forcedflow.tables import EQUITY, FILLS, LAYERS, ORDERS, TRADES, EventKind, Events, MapSnapshots
+from forcedflow.tables import EQUITY, EVENT_COLUMNS, FILLS, LAYERS, ORDERS, TRADES, EventKind, Events, MapSnapshots
 
 MINUTE = 60_000_000_000
 START = 1_746_057_600_000_000_000  # 2025-05-01 UTC
@@ -109,15 +108,13 @@ def synthetic_events(bars: dict[str, Any], trades: dict[str, Any]) -> Events:
         for bar, kind in ((max(a - 30, 0), EventKind.ZONE_NEAR), (a, EventKind.ZONE_ENTRY), (b, EventKind.ZONE_EXIT)):
             rows.append((bar, kind, -side, k + 1, price * (1 + 0.0005 * side), price * (1 - 0.006 * side)))
     rows.sort()
-    columns = {f.name: np.zeros(len(rows)) for f in fields(Events)}
+    columns = {name: np.zeros(len(rows)) for name in EVENT_COLUMNS}
     for name, values in zip(("bar", "kind", "side", "group", "near", "far"), zip(*rows, strict=True), strict=True):
         columns[name] = np.array(values)
     columns["ts"] = bars["ts"][columns["bar"]] + interval
     columns["mass_before"] += 0.02
     columns["age"] += 12.0
-    whole = ("bar", "ts", "kind", "side", "group", "channel")
-    typed: dict[str, Any] = {n: c.astype(np.int64 if n in whole else np.float64) for n, c in columns.items()}
-    return Events(**typed)
+    return Events(**columns)
 
 
 def synthetic_channels(bars: dict[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def test_a_boundary_that_moves_begins_a_stretch() -> None:
 def test_breaks_are_marked(run: Run) -> None:
     kind = run.events.kind.copy()
     kind[:3] = EventKind.CHANNEL_BREAK, EventKind.FAKE_OUT, EventKind.VOID_EXHAUSTION
-    sent = payload.marks_payload(replace(run.events, kind=kind), 1)
+    sent = payload.marks_payload(run.events.replace(kind=kind), 1)
     assert sent["titles"] == {5: "ChannelBreak", 6: "FakeOut", 8: "VoidExhaustion"}
     assert unpacked(sent["aligned"], "u1").tolist() == [1, 0, 0]  # a zone stands behind the break
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -97,7 +96,7 @@ def entries(
         far=close * np.exp(-side * np.asarray(stop) * atr),
         peak=close * np.exp(side * np.asarray(target) * atr),
     )
-    return replace(made, ts=bars.close_ts[at])
+    return made.replace(ts=bars.close_ts[at])
 
 
 def random_case(seed: int, orders: int = 60, days: int = 40, sigma: float = 0.002) -> tuple[Bars, Any, Any, Any]:
@@ -153,7 +152,7 @@ def test_placement_says_nothing_where_all_distances_are_equal(seed: int, entry: 
     reference = bars.close[at] if entry == "market" else limit
     events = entries(bars, at, side, 1, 1, near=limit)
     stop, target = reference * np.exp(-2 * side * 0.004), reference * np.exp(3 * side * 0.004)
-    events = replace(events, far=stop, peak=target)
+    events = events.replace(far=stop, peak=target)
     found = contrasts(tape_of(bars, events, 0.004), FromTape(entry=entry), AccountSettings())
     assert found["placement"] is None  # dealing them changes nothing but rounding, which must not look like an effect
 
@@ -293,7 +292,7 @@ def test_too_little_says_nothing() -> None:
     assert contrasts(tape_of(bars, few, 0.004), FromTape(), FREE) == nothing
     assert contrasts(tape_of(bars, few[:0], 0.004), FromTape(), FREE) == nothing
     far_off = entries(bars, at, side, 2, 2, near=bars.close[at] * np.exp(-side))  # limits that never fill
-    far_off = replace(far_off, far=far_off.near * np.exp(-0.1 * side))
+    far_off = far_off.replace(far=far_off.near * np.exp(-0.1 * side))
     assert contrasts(tape_of(bars, far_off, 0.004), FromTape(entry="limit"), FREE) == nothing
     same_days = np.sort(np.random.default_rng(0).choice(2 * DAY_BARS, 30, replace=False))
     two_days = entries(bars, same_days, side, 2, 2)
@@ -304,7 +303,7 @@ def test_an_event_before_any_range_is_left_out() -> None:
     bars, at, side, _ = random_case(1, orders=30)
     atr = np.where(np.arange(30) < 5, 0.0, 0.004)
     rng = np.random.default_rng(1)
-    flat = replace(entries(bars, at, side, rng.uniform(1, 3, 30), rng.uniform(1, 3, 30)), atr=atr)
+    flat = entries(bars, at, side, rng.uniform(1, 3, 30), rng.uniform(1, 3, 30)).replace(atr=atr)
     assert contrasts(tape_of(bars, flat, 0.004), FromTape(), FREE)["placement"]["n"] == 25
 
 

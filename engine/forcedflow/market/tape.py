@@ -152,7 +152,7 @@ class MarketPass:
         """Return the events so far from row ``since`` on, in their total order (bar, kind, side, group)."""
         rows = self._rows[since : self._used]
         rows = rows[np.lexsort(tuple(rows[name] for name in ("group", "side", "kind", "bar")))]
-        return Events(*(_column(rows[name]) for name in EVENT.names or ()))
+        return Events.of_rows(rows)
 
     @property
     def event_count(self) -> int:

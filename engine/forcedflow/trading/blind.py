@@ -160,7 +160,7 @@ def _selection(ledger: _Ledger, rng: np.random.Generator) -> dict[str, Any] | No
     order = np.argsort(bar, kind="stable")
     like, bar = like[order], bar[order]
     close, atr = bars.close[bar], ledger.tape.market_bars["atr"][bar]
-    blind = replace(events[like], bar=bar, ts=bars.close_ts[bar], close=close, atr=atr)
+    blind = events[like].replace(bar=bar, ts=bars.close_ts[bar], close=close, atr=atr)
     asked = _rows(free, like)
     reference = close * np.exp(ledger.entry[like] * atr)
     asked = replace(

@@ -2,76 +2,109 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from forcedflow.errors import StrategyError
+from forcedflow.tables import Event
 from forcedflow.trading.account import Account, OpenTrade
-from forcedflow.trading.strategy import Strategy, ask, check_elementwise, handle
+from forcedflow.trading.strategy import Strategy, ask, check_elementwise, handle, handlers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
     from forcedflow.data.bars import Bars
     from forcedflow.settings import AccountSettings
-    from forcedflow.tables import Events
+    from forcedflow.tables import EventKind, Events
     from forcedflow.trading.ledger import Trading
 
-__all__ = ["Desk", "react", "trade"]
+__all__ = ["Desk", "answering", "hear", "react", "trade"]
 
 
 class Desk:
-    """What a strategy or a loop may do with an account: order, leave, cancel and look. It cannot move time."""
+    """What a strategy or a loop may do with an account: order, leave, cancel and look. It cannot move time.
 
-    __slots__ = ("_account",)
+    The account is told of the events up to the current one when somebody orders or looks, and not before: an event that
+    nobody answers costs next to nothing.
+    """
+
+    __slots__ = ("_account", "_events", "_now", "_told")
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        self._events: Events | None = None
+        self._told = self._now = 0
 
     def submit(self, side: int, *, size: float, **order: Any) -> None:
         """Order at the close of the last event, as :meth:`Account.submit`."""
-        self._account.submit(side, size=size, **order)
+        _told(self).submit(side, size=size, **order)
 
     def close(self) -> None:
         """Leave every position at the next open."""
-        self._account.close()
+        _told(self).close()
 
     def cancel(self) -> None:
         """Cancel every working order."""
-        self._account.cancel()
+        _told(self).cancel()
 
     @property
     def bar(self) -> int:
         """The last bar that was traded, -1 before the first."""
-        return self._account.bar
+        return _told(self).bar
 
     @property
     def cash(self) -> float:
         """Quote currency that would be left if the position were worth nothing."""
-        return self._account.cash
+        return _told(self).cash
 
     @property
     def position(self) -> float:
         """Net position, base units."""
-        return self._account.position
+        return _told(self).position
 
     @property
     def equity(self) -> float:
         """Cash and position at the last close."""
-        return self._account.equity
+        return _told(self).equity
 
     @property
     def working(self) -> int:
         """How many entry orders work."""
-        return self._account.working
+        return _told(self).working
 
     @property
     def open_trades(self) -> tuple[OpenTrade, ...]:
         """The open positions, in the order of their entries."""
-        return self._account.open_trades
+        return _told(self).open_trades
 
 
-def react(strategy: Strategy, events: Events, market: object, account: Account) -> None:
-    """Let the account hear the next events of the tape one by one, and the strategy answer those that it listens to.
+def _told(desk: Desk) -> Account:
+    """Tell the account the events up to the current one, and return it."""
+    if desk._told < desk._now and desk._events is not None:
+        desk._account.observe(desk._events[desk._told : desk._now])
+        desk._told = desk._now
+    return desk._account
+
+
+def hear(desk: Desk, events: Events, kinds: Collection[EventKind]) -> Iterator[Event]:
+    """Take the desk through the next events of the tape, one by one, and yield those of some kinds.
+
+    While one is at hand, the desk stands at the close of its bar: later events have not been heard.
+    """
+    desk._events, desk._told = events, 0
+    for row, kind in enumerate(events.kind.tolist()):
+        if kind in kinds:
+            desk._now = row + 1
+            yield Event(events, row, kind)
+    desk._now = len(events)
+    _told(desk)
+    desk._events = None
+
+
+def answering(strategy: Strategy, market: object, desk: Desk) -> Callable[[Event], None]:
+    """Return what lets the strategy answer the event at hand, which must be one that it hears.
 
     Parameters
     ----------
@@ -81,18 +114,31 @@ def react(strategy: Strategy, events: Events, market: object, account: Account) 
     Raises
     ------
     StrategyError
+        When it is called: where the strategy raises, or asks for what cannot be traded.
+    """
+    if not strategy.is_plan():
+        return partial(handle, strategy, handlers(type(strategy)), market, desk)
+
+    def place(event: Event) -> None:
+        asked = ask(strategy, event.alone())
+        account = _told(desk)
+        account.place(asked, np.array([account.heard - 1]))
+
+    return place
+
+
+def react(strategy: Strategy, events: Events, market: object, account: Account) -> None:
+    """Let the account hear the next events of the tape one by one, and the strategy answer those that it hears.
+
+    Raises
+    ------
+    StrategyError
         Where the strategy raises, or asks for what cannot be traded.
     """
-    heard = strategy.hears()
-    for row in range(len(events)):
-        now = events[row : row + 1]
-        account.observe(now)
-        if now.kind[0] not in heard:
-            continue
-        if strategy.is_plan():
-            account.place(ask(strategy, now), np.array([account.heard - 1]))
-        else:
-            handle(strategy, now, market, Desk(account))
+    desk = Desk(account)
+    answer = answering(strategy, market, desk)
+    for event in hear(desk, events, strategy.hears()):
+        answer(event)
 
 
 def trade(bars: Bars, events: Events, strategy: Strategy, settings: AccountSettings, seed: int = 0) -> Trading:

@@ -6,17 +6,17 @@ import hashlib
 import inspect
 import sys
 from dataclasses import fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 from pydantic import model_validator
 
 from forcedflow.data.catalog import shipped_folder
 from forcedflow.errors import StrategyError
-from forcedflow.tables import EventKind, Events
+from forcedflow.tables import Event, EventKind, Events
 from forcedflow.trading.orders import Asked, Plan, Policy, at_event
 
 if TYPE_CHECKING:
@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
     from forcedflow.trading.desk import Desk
 
-__all__ = ["Strategy", "ask", "check_elementwise", "find_strategy", "handle", "source_hash", "strategy_names"]
+    Handlers = dict[EventKind, Callable[..., None]]
+
+__all__ = [
+    "Strategy",
+    "ask",
+    "check_elementwise",
+    "find_strategy",
+    "handle",
+    "handlers",
+    "source_hash",
+    "strategy_names",
+]
 
 _MODULE: Final = "_forcedflow_strategy"
 """The name under which a strategy file is registered: one for all, so that none can shadow a real module."""
@@ -58,16 +69,23 @@ class Strategy(Policy):
     @classmethod
     def hears(cls) -> tuple[EventKind, ...]:
         """Return the kinds of event that the strategy is called at."""
-        return tuple(_handlers(cls)) or cls.listens
+        return tuple(handlers(cls)) or cls.listens
 
     @classmethod
     def is_plan(cls) -> bool:
         """Tell the plan form from the handler form."""
         return cls.plan is not Strategy.plan
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Give what handlers remember a short way: pydantic's own takes as long as all else about an event."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name in cls.__private_attributes__:
+            setattr(cls, name, property(partial(_remembered, name)))
+
     @model_validator(mode="after")
     def _has_one_form(self) -> Self:
-        _handlers(type(self))
+        handlers(type(self))
         return self
 
 
@@ -94,21 +112,20 @@ def ask(strategy: Strategy, events: Events) -> Asked:
     return Asked.of(plan, events, name)
 
 
-def handle(strategy: Strategy, events: Events, market: object, account: Desk) -> None:
-    """Call the strategy's handler of the one event in ``events``.
+def handle(strategy: Strategy, calls: Handlers, market: object, account: Desk, event: Event) -> None:
+    """Call a strategy's handler of an event; ``calls`` are its :func:`handlers`.
 
     Raises
     ------
     StrategyError
         Where the handler raises, naming strategy, event, bar and time.
     """
-    event = events.row(0)
     try:
-        _handlers(type(strategy))[event.kind](strategy, event, market, account)
+        calls[event.kind](strategy, event, market, account)
     except StrategyError:
         raise  # an order that cannot be traded: it says so itself
     except (Exception, SystemExit) as error:
-        raise _raised(type(strategy).__name__, at_event(events, 0), error) from error
+        raise _raised(type(strategy).__name__, at_event(event.alone(), 0), error) from error
 
 
 def check_elementwise(strategy: Strategy, events: Events, asked: Asked, seed: int) -> None:
@@ -190,7 +207,7 @@ def source_hash(strategy: type[Strategy]) -> str:
 
 
 @cache
-def _handlers(cls: type[Strategy]) -> dict[EventKind, Callable[..., None]]:
+def handlers(cls: type[Strategy]) -> Handlers:
     """Return the handler of each kind of event, none for the plan form; refuse a class without exactly one form."""
     known = {f"on_{kind.name.lower()}": kind for kind in EventKind}
     named = [name for name in dir(cls) if name.startswith("on_") and callable(getattr(cls, name))]
@@ -204,6 +221,13 @@ def _handlers(cls: type[Strategy]) -> dict[EventKind, Callable[..., None]]:
     if plans and not cls.listens:
         raise StrategyError(f"strategy {cls.__name__} listens to no event; set listens = (EventKind.ZONE_NEAR,)")
     return {known[name]: getattr(cls, name) for name in named}
+
+
+def _remembered(name: str, strategy: Strategy) -> Any:
+    try:
+        return (strategy.__pydantic_private__ or {})[name]
+    except KeyError:
+        raise AttributeError(name) from None  # pydantic then says it in its own words
 
 
 def _folders() -> list[Path]:
@@ -229,7 +253,7 @@ def _load(path: Path) -> type[Strategy]:
         names = ", ".join(cls.__name__ for cls in found) or "none"
         raise StrategyError(f"{path} must define exactly one Strategy, defines {names}")
     found[0].source = source
-    _handlers(found[0])
+    handlers(found[0])
     return found[0]
 
 
