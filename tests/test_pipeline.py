@@ -302,7 +302,7 @@ def test_events_can_be_kept_compared_and_copied(data: ff.Dataset) -> None:
     assert isinstance(event.kind, ff.EventKind)
     assert {type(value) for name, value in event.to_dict().items() if name != "kind"} == {int, float}
     with pytest.raises(AttributeError):
-        event.close = 1.0
+        event.close = 1.0  # type: ignore[misc]
     with pytest.raises(AttributeError, match="no column 'clsoe'"):
         _ = event.alone().clsoe  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="read-only"):

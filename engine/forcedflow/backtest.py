@@ -25,7 +25,7 @@ from forcedflow.tables import LAYERS, PLAUSIBLE_RATE, EventKind
 from forcedflow.trading.account import with_venue_fees
 from forcedflow.trading.blind import contrasts
 from forcedflow.trading.desk import trade
-from forcedflow.trading.strategy import Strategy, find_strategy, source_hash
+from forcedflow.trading.strategy import Strategy, make_strategy, source_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,8 +146,7 @@ def run(
 
 def run_config(config: RunConfig, progress: Callable[[int, int], None] | None = None) -> Run:
     """Backtest what a config says."""
-    kind = find_strategy(config.strategy)
-    strategy = parse(kind, dict(config.params), f"strategy {config.strategy}")
+    strategy = make_strategy(config.strategy, config.params)
     data = load_dataset(config.dataset, config.start, config.end, config.repair)
     account, fee_notes = with_venue_fees(config.account, data)
     config = config.model_copy(update={"account": account})

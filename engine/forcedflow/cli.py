@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forcedflow.errors import ForcedFlowError, SettingsError
+from forcedflow.errors import ForcedFlowError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -256,7 +256,8 @@ def _setting(text: str) -> tuple[str, str, Any]:
     if not dot:
         where, name = "params", key
     if where not in {"params", "market", "account"}:
-        raise SettingsError(f"--set knows parameters, market.K and account.K, was {key!r}")
+        hint = did_you_mean(where, ("market", "account"))
+        raise SettingsError(f"--set knows parameters, market.K and account.K, was {key!r}{hint}")
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:

@@ -6,6 +6,11 @@ a caller can tell the kinds apart without reading prose. The command line prints
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 __all__ = [
     "AccountError",
     "CatalogError",
@@ -15,7 +20,20 @@ __all__ = [
     "SettingsError",
     "StrategyError",
     "VenueError",
+    "did_you_mean",
 ]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the closest known word, and nothing where none is close.
+
+    Case and underscores count for little: ``zonenear`` is close to ``ZoneNear``.
+    """
+    import difflib  # noqa: PLC0415  (only for messages)
+
+    plain = {name.replace("_", "").lower(): name for name in reversed(list(known))}
+    close = difflib.get_close_matches(word.replace("_", "").lower(), plain, n=1)
+    return f" (did you mean {plain[close[0]]!r}?)" if close else ""
 
 
 class ForcedFlowError(Exception):

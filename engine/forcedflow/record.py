@@ -56,7 +56,7 @@ BARS: Final = {
 
 Table = dict[str, npt.NDArray[Any]]
 
-_EVENTS: Final = dict.fromkeys(EVENT_INTS, "int64") | dict.fromkeys(EVENT_FLOATS, "float64")
+_EVENTS: Final[dict[str, str]] = dict.fromkeys(EVENT_INTS, "int64") | dict.fromkeys(EVENT_FLOATS, "float64")
 _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "orders": ORDERS,
     "fills": FILLS,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forcedflow.data import load_dataset
 from forcedflow.market.tape import MarketPass
-from forcedflow.settings import AccountSettings, MarketSettings, parse, settings_of
+from forcedflow.settings import AccountSettings, MarketSettings, settings_of
 from forcedflow.tables import Event, EventKind
 from forcedflow.trading.account import Account, with_venue_fees
 from forcedflow.trading.desk import Desk, answering, hear
 from forcedflow.trading.orders import Policy
-from forcedflow.trading.strategy import Strategy, find_strategy
+from forcedflow.trading.strategy import Strategy, make_strategy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Market", "Replay"]
 
 _AHEAD: Final = 4096
-"""Bars by which the market may run ahead of the loop: enough that the events of a block cost what those of a tape do."""
+"""Bars that the market runs ahead of the loop: enough that an event of a block costs what one of a tape does."""
 
 
 class Market:
@@ -57,8 +57,9 @@ class Market:
 class Replay:
     """Steps through a dataset's events in order; iterate over it.
 
-    At each event the map and the account stand at the close of the event's bar, and nothing later can be reached. Looking
-    at the map costs a stop of the market at each event from then on; a loop that goes by the events alone saves it.
+    At each event the map and the account stand at the close of the event's bar, and nothing later can be reached.
+    Looking at the map costs a stop of the market at each event from then on; a loop that goes by the events alone saves
+    it.
     Orders placed then, by the strategy or by the loop itself through ``account``, can fill from the next open.
 
     Parameters
@@ -74,7 +75,7 @@ class Replay:
     start, end
         ISO dates or times (UTC) of the bars to replay.
     listen
-        Kinds of event to step at; left out, those that the strategy hears, or all of them without a strategy. The
+        Kinds of event to step at, also by name; left out, those that the strategy hears, or all of them without a strategy. The
         account hears every event either way.
     snapshots
         How many pictures of the map to keep for a report.
@@ -98,22 +99,22 @@ class Replay:
         account: AccountSettings | Mapping[str, Any] | None = None,
         start: str | None = None,
         end: str | None = None,
-        listen: Collection[EventKind] | None = None,
+        listen: Collection[EventKind | str] | None = None,
         snapshots: int = 0,
     ) -> None:
         data = load_dataset(dataset) if isinstance(dataset, str | Path) else dataset
         if start is not None or end is not None:
             data = data.between(start, end)
         if isinstance(strategy, str | Path):
-            strategy = parse(find_strategy(strategy), dict(params or {}), f"strategy {strategy}")
+            strategy = make_strategy(strategy, params)
         self.strategy = strategy
         hears = tuple(EventKind) if self.strategy is None else self.strategy.hears()
         self._hears = frozenset(() if self.strategy is None else hears)
-        self._listen = frozenset(hears if listen is None else listen)
+        self._listen = frozenset(hears if listen is None else map(EventKind.of, listen))
         rules = settings_of(MarketSettings, market, "market")
         costs, self.notes = with_venue_fees(settings_of(AccountSettings, account, "account"), data)
-        # The market runs ahead of the loop, and its events are handed out one by one: to stop it at each of them costs a
-        # hundred times more. Once somebody looks at the map, a second pass catches up and keeps step with the loop.
+        # The market runs ahead of the loop, and its events are handed out one by one: to stop it at each of them costs
+        # a hundred times more. Once somebody looks at the map, a second pass catches up and keeps step with the loop.
         self._fresh = partial(MarketPass, data, rules, snapshots=snapshots)
         self._ahead = self._fresh()
         self._live: MarketPass | None = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,14 +150,40 @@ class AccountSettings(Settings):
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def explain(error: ValidationError, what: str) -> SettingsError:
-    """Turn pydantic's findings into one error whose message names every bad setting."""
-    findings = "; ".join(
-        f"{'.'.join(str(part) for part in e['loc']) or what}: {e['msg']}"
-        + ("" if e["type"] in {"extra_forbidden", "missing"} else f", was {e['input']!r}"[:120])
-        for e in error.errors(include_url=False)
-    )
-    return SettingsError(f"{what}: {findings}")
+def explain(error: ValidationError, what: str, model: type[BaseModel]) -> str:
+    """Turn pydantic's findings into one message that names every bad setting, and what there is where one is unknown."""
+    findings, known = [], {}
+    for found in error.errors(include_url=False):
+        where = [str(part) for part in found["loc"]]
+        told = f"{'.'.join(where) or what}: "
+        if found["type"] == "extra_forbidden":
+            names = _names(model, where[:-1])
+            known[".".join(where[:-1])] = names
+            findings.append(f"{told}unknown{did_you_mean(where[-1], names)}")
+        elif found["type"] == "missing":
+            findings.append(told + found["msg"])
+        else:
+            findings.append(f"{told}{found['msg']}" + f", was {found['input']!r}"[:120])
+    there = [f"Known{f' in {where}' if where else ''}: {', '.join(names)}" for where, names in known.items()]
+    return ". ".join([f"{what}: {'; '.join(findings)}", *there])
+
+
+def _names(model: type[BaseModel], where: list[str]) -> list[str]:
+    """Return the settings of a model, or of the one that lies inside it."""
+    for part in where:
+        if part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            inner = [kind for kind in (annotation, *_inside(annotation)) if _is_model(kind)]
+            model = inner[0] if inner else model
+    return list(model.model_fields)
+
+
+def _inside(annotation: object) -> list[Any]:
+    return [part for outer in get_args(annotation) for part in (outer, *_inside(outer))]
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def parse(model: type[_M], values: dict[str, Any], what: str) -> _M:
@@ -171,10 +197,7 @@ def parse(model: type[_M], values: dict[str, Any], what: str) -> _M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        found = explain(error, what)
-        if any(e["type"] == "extra_forbidden" for e in error.errors(include_url=False)):
-            raise SettingsError(f"{found}. Known: {', '.join(model.model_fields)}") from None
-        raise found from None
+        raise SettingsError(explain(error, what, model)) from None
 
 
 def settings_of(model: type[_M], given: Mapping[str, Any] | _M | None, what: str) -> _M:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.errors import SettingsError, did_you_mean
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -73,6 +75,24 @@ class EventKind(IntEnum):
     def title(self) -> str:
         """Name as it is shown, such as ``ZoneEntry``."""
         return self.name.title().replace("_", "")
+
+    @classmethod
+    def of(cls, kind: EventKind | int | str) -> EventKind:
+        """Return a kind that is given as such, by its number, or by its name in any spelling.
+
+        Raises
+        ------
+        SettingsError
+            Naming the kinds that there are.
+        """
+        names = {known.title: known for known in cls}
+        plain = {name.lower(): known for name, known in names.items()}
+        try:
+            return plain[kind.replace("_", "").lower()] if isinstance(kind, str) else cls(kind)
+        except (KeyError, ValueError):
+            raise SettingsError(
+                f"no kind of event {kind!r}{did_you_mean(str(kind), names)}. Known: {', '.join(names)}"
+            ) from None
 
 
 EVENT_FLOATS: Final = (
@@ -196,7 +216,8 @@ class Event:
         return f"Event({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
 
     def _bytes(self) -> bytes:
-        return self._events.rows[self._index].tobytes()
+        found: bytes = self._events.rows[self._index].tobytes()
+        return found
 
 
 def _number(name: str) -> property:
@@ -341,9 +362,9 @@ class Events(_Rows):
     def __iter__(self) -> Iterator[Event]:
         return (Event(self, k, kind) for k, kind in enumerate(self.kind.tolist()))
 
-    def of_kind(self, *kinds: EventKind) -> Events:
+    def of_kind(self, *kinds: EventKind | str) -> Events:
         """Return the rows of these kinds."""
-        return self[np.isin(self.kind, kinds)]
+        return self[np.isin(self.kind, [EventKind.of(kind) for kind in kinds])]
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one row an event; ``ts`` as UTC timestamps and ``kind`` by name."""

@@ -255,7 +255,7 @@ def test_bad_rows_name_the_users_file(own: Any) -> None:
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
-        ({"top": 'colour = "red"'}, r"own\.toml: colour: Extra inputs"),
+        ({"top": 'colour = "red"'}, r"own\.toml: colour: unknown"),
         ({"bars": "intervall = 5"}, r"own\.toml: bars\.intervall"),
         ({"venue": OI + "lagg = 5"}, r"own\.toml: venues\.0\.open_interest\.lagg"),
         ({"venue": OI + 'lag = "5m"'}, r"venues\.0\.open_interest\.lag: .*not a duration: '5m'"),

@@ -83,7 +83,10 @@ class Deaf(Strategy):
     [
         (Both, "Both has both plan and handlers"),
         (Neither, "Neither has neither plan nor a handler"),
-        (Misspelt, "no event calls on_zone_nearby; handlers are on_zone_entry, on_zone_swept"),
+        (
+            Misspelt,
+            "no event calls on_zone_nearby .did you mean 'on_zone_near'..; handlers are on_zone_entry, on_zone_swept",
+        ),
         (Deaf, "Deaf listens to no event"),
     ],
 )

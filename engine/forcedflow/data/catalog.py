@@ -23,7 +23,7 @@ from forcedflow.data.series import Dataset, Funding, OpenInterest, VenueData
 from forcedflow.data.sources.hyperliquid import base_units
 from forcedflow.data.sources.table import TimeColumn, read_columns, sha256
 from forcedflow.data.times import Instant, instant_ns, time_text
-from forcedflow.errors import CatalogError, DataError
+from forcedflow.errors import CatalogError, DataError, did_you_mean
 from forcedflow.settings import explain
 
 if TYPE_CHECKING:
@@ -132,7 +132,10 @@ def _locate(ref: str | Path) -> _Located:
     entries = _toml(catalog)
     if named not in entries:
         known = ", ".join(entries)
-        raise CatalogError(f"no dataset {named!r}; the catalog has {known}; or give the path of a dataset's .toml file")
+        hint = did_you_mean(named, entries)
+        raise CatalogError(
+            f"no dataset {named!r}{hint}; the catalog has {known}; or give the path of a dataset's .toml file"
+        )
     return _Located(named, _parse(entries[named], f"{catalog}: {named}"), catalog, in_catalog=True)
 
 
@@ -140,7 +143,9 @@ def _parse(values: dict[str, Any], what: str) -> CatalogEntry:
     try:
         return CatalogEntry.model_validate(values)
     except ValidationError as error:
-        raise CatalogError(f"{explain(error, what)}. The form is explained in datasets/README.md") from None
+        raise CatalogError(
+            f"{explain(error, what, CatalogEntry)}. The form is explained in datasets/README.md"
+        ) from None
 
 
 # --- Building a dataset ---

@@ -62,7 +62,7 @@ def contrasts(tape: Tape, strategy: Strategy, settings: AccountSettings, seed: i
     nothing: dict[str, Any] = {"placement": None, "selection": None}
     if not strategy.is_plan():
         return nothing
-    rows = np.flatnonzero(np.isin(tape.events.kind, strategy.listens))
+    rows = np.flatnonzero(np.isin(tape.events.kind, strategy.hears()))
     if not len(rows):
         return nothing
     asked = ask(strategy, tape.events[rows])

@@ -160,7 +160,7 @@ def trade(bars: Bars, events: Events, strategy: Strategy, settings: AccountSetti
         raise StrategyError(f"strategy {type(strategy).__name__} has handlers: it trades in a replay, event by event")
     account = Account(bars, settings, strategy)
     account.observe(events)
-    rows = np.flatnonzero(np.isin(events.kind, strategy.listens))
+    rows = np.flatnonzero(np.isin(events.kind, strategy.hears()))
     if len(rows):
         heard = events[rows]
         asked = ask(strategy, heard)

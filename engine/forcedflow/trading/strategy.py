@@ -15,12 +15,13 @@ import numpy as np
 from pydantic import model_validator
 
 from forcedflow.data.catalog import shipped_folder
-from forcedflow.errors import StrategyError
+from forcedflow.errors import SettingsError, StrategyError, did_you_mean
+from forcedflow.settings import AccountSettings, MarketSettings, parse
 from forcedflow.tables import Event, EventKind, Events
 from forcedflow.trading.orders import Asked, Plan, Policy, at_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from forcedflow.trading.desk import Desk
 
@@ -33,6 +34,7 @@ __all__ = [
     "find_strategy",
     "handle",
     "handlers",
+    "make_strategy",
     "source_hash",
     "strategy_names",
 ]
@@ -69,7 +71,7 @@ class Strategy(Policy):
     @classmethod
     def hears(cls) -> tuple[EventKind, ...]:
         """Return the kinds of event that the strategy is called at."""
-        return tuple(handlers(cls)) or cls.listens
+        return tuple(handlers(cls)) or tuple(map(EventKind.of, cls.listens))
 
     @classmethod
     def is_plan(cls) -> bool:
@@ -180,7 +182,33 @@ def find_strategy(ref: str | Path) -> type[Strategy]:
         if place.suffix == ".py" and place.is_file():
             return _load(place)
     looked = ", ".join(str(place) for place in places)
-    raise StrategyError(f"no strategy {str(ref)!r}; looked at {looked}. Known: {', '.join(strategy_names())}")
+    names = strategy_names()
+    hint = did_you_mean(Path(ref).stem, names)
+    raise StrategyError(f"no strategy {str(ref)!r}{hint}; looked at {looked}. Known: {', '.join(names)}")
+
+
+def make_strategy(ref: str | Path, params: Mapping[str, Any] | None = None) -> Strategy:
+    """Load the strategy of a file, with parameters that differ from its defaults.
+
+    Raises
+    ------
+    StrategyError
+        As :func:`find_strategy`.
+    SettingsError
+        Naming every parameter that is unknown or out of bounds.
+    """
+    kind, given = find_strategy(ref), dict(params or {})
+    try:
+        return parse(kind, given, f"strategy {ref}")
+    except SettingsError as error:
+        places = {"market": MarketSettings, "account": AccountSettings}
+        meant = [
+            f"{where}.{name}"
+            for name in given
+            for where, settings in places.items()
+            if name in settings.model_fields and name not in kind.model_fields
+        ]
+        raise SettingsError(f"{error}" + (f". Set {' or '.join(meant)}" if meant else "")) from None
 
 
 def strategy_names() -> list[str]:
@@ -213,13 +241,21 @@ def handlers(cls: type[Strategy]) -> Handlers:
     named = [name for name in dir(cls) if name.startswith("on_") and callable(getattr(cls, name))]
     unknown = [name for name in named if name not in known]
     if unknown:
-        raise StrategyError(f"strategy {cls.__name__}: no event calls {unknown[0]}; handlers are {', '.join(known)}")
+        hint = did_you_mean(unknown[0], known)
+        raise StrategyError(
+            f"strategy {cls.__name__}: no event calls {unknown[0]}{hint}; handlers are {', '.join(known)}"
+        )
     plans = cls.is_plan()
     if plans == bool(named):
         which = "both plan and handlers" if plans else "neither plan nor a handler"
         raise StrategyError(f"strategy {cls.__name__} has {which}; write plan(), or any of {', '.join(known)}")
     if plans and not cls.listens:
         raise StrategyError(f"strategy {cls.__name__} listens to no event; set listens = (EventKind.ZONE_NEAR,)")
+    try:
+        for kind in cls.listens:
+            EventKind.of(kind)
+    except SettingsError as error:
+        raise StrategyError(f"strategy {cls.__name__} listens to {error}") from None
     return {known[name]: getattr(cls, name) for name in named}
 
 
