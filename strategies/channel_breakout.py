@@ -24,6 +24,7 @@ class ChannelBreakout(Strategy):
     """
 
     listens: ClassVar[tuple[EventKind, ...]] = (EventKind.CHANNEL_BREAK,)
+    symmetric: ClassVar[bool] = True
 
     risk: float = Field(default=0.005, gt=0, le=0.1, description="share of equity lost if the stop fills")
     stop_depth: float = Field(

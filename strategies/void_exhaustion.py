@@ -22,6 +22,7 @@ class VoidExhaustion(Strategy):
     """
 
     listens: ClassVar[tuple[EventKind, ...]] = (EventKind.VOID_EXHAUSTION,)
+    symmetric: ClassVar[bool] = True
 
     risk: float = Field(default=0.005, gt=0, le=0.1, description="share of equity lost if the stop fills")
     stop_atr: float = Field(default=0.5, ge=0, le=20, description="stop: ATR beyond the extreme of the move")

@@ -27,6 +27,7 @@ class ZoneEntry(Strategy):
     """
 
     listens: ClassVar[tuple[EventKind, ...]] = (EventKind.ZONE_NEAR, EventKind.ZONE_ENTRY)
+    symmetric: ClassVar[bool] = True
 
     mode: Literal["absorb", "ride"] = Field(default="absorb", description="against the forced orders, or with them")
     risk: float = Field(default=0.005, gt=0, le=0.1, description="share of equity lost if the stop fills")

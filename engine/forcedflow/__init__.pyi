@@ -1,5 +1,7 @@
 from forcedflow.backtest import run as run
 from forcedflow.backtest import save as save
+from forcedflow.conformance import check_strategy as check_strategy
+from forcedflow.conformance import strategy_checks as strategy_checks
 from forcedflow.data.bars import Bars as Bars
 from forcedflow.data.catalog import dataset_names as dataset_names
 from forcedflow.data.catalog import load_dataset as load_dataset
@@ -12,6 +14,7 @@ from forcedflow.market.tape import Tape as Tape
 from forcedflow.market.tape import make_tape as make_tape
 from forcedflow.record import Run as Run
 from forcedflow.record import read as load_run
+from forcedflow.replay import Market as Market
 from forcedflow.replay import Replay as Replay
 from forcedflow.report import plot as plot
 from forcedflow.report.tearsheet import tearsheet as tearsheet
@@ -23,6 +26,7 @@ from forcedflow.tables import Events as Events
 from forcedflow.tables import MapSnapshots as MapSnapshots
 from forcedflow.tables import Side as Side
 from forcedflow.trading.blind import contrasts as contrasts
+from forcedflow.trading.desk import Desk as Desk
 from forcedflow.trading.desk import trade as trade
 from forcedflow.trading.orders import Plan as Plan
 from forcedflow.trading.strategy import Strategy as Strategy
@@ -35,6 +39,7 @@ __all__ = [
     "AccountSettings",
     "Bars",
     "Dataset",
+    "Desk",
     "Event",
     "EventKind",
     "Events",
@@ -42,6 +47,7 @@ __all__ = [
     "KnownMap",
     "LiquidationMap",
     "MapSnapshots",
+    "Market",
     "MarketSettings",
     "Plan",
     "Replay",
@@ -50,6 +56,7 @@ __all__ = [
     "Strategy",
     "Tape",
     "__version__",
+    "check_strategy",
     "contrasts",
     "dataset_names",
     "find_strategy",
@@ -61,6 +68,7 @@ __all__ = [
     "read_map",
     "run",
     "save",
+    "strategy_checks",
     "strategy_names",
     "tearsheet",
     "trade",

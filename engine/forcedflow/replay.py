@@ -75,8 +75,8 @@ class Replay:
     start, end
         ISO dates or times (UTC) of the bars to replay.
     listen
-        Kinds of event to step at, also by name; left out, those that the strategy hears, or all of them without a strategy. The
-        account hears every event either way.
+        Kinds of event to step at, also by name; left out, those that the strategy hears, or all of them without a
+        strategy. The account hears every event either way.
     snapshots
         How many pictures of the map to keep for a report.
 

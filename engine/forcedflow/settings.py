@@ -151,7 +151,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 def explain(error: ValidationError, what: str, model: type[BaseModel]) -> str:
-    """Turn pydantic's findings into one message that names every bad setting, and what there is where one is unknown."""
+    """Turn pydantic's findings into one message that names every bad setting, and what there is for an unknown one."""
     findings, known = [], {}
     for found in error.errors(include_url=False):
         where = [str(part) for part in found["loc"]]

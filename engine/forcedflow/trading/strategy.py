@@ -61,6 +61,8 @@ class Strategy(Policy):
 
     listens: ClassVar[tuple[EventKind, ...]] = ()
     """Kinds of event that :meth:`plan` is asked about. Handlers listen to what they are named after."""
+    symmetric: ClassVar[bool] = False
+    """Declares that the mirror image of an event gets the mirror image of its plan; ``check_strategy`` looks."""
     source: ClassVar[str | None] = None
     """Text of the file that the class was loaded from."""
 
@@ -197,17 +199,14 @@ def make_strategy(ref: str | Path, params: Mapping[str, Any] | None = None) -> S
     SettingsError
         Naming every parameter that is unknown or out of bounds.
     """
-    kind, given = find_strategy(ref), dict(params or {})
+    kind: type[Strategy] = find_strategy(ref)
+    given = dict(params or {})
     try:
         return parse(kind, given, f"strategy {ref}")
     except SettingsError as error:
-        places = {"market": MarketSettings, "account": AccountSettings}
-        meant = [
-            f"{where}.{name}"
-            for name in given
-            for where, settings in places.items()
-            if name in settings.model_fields and name not in kind.model_fields
-        ]
+        strange = [name for name in given if name not in kind.model_fields]
+        meant = [f"market.{name}" for name in strange if name in MarketSettings.model_fields]
+        meant += [f"account.{name}" for name in strange if name in AccountSettings.model_fields]
         raise SettingsError(f"{error}" + (f". Set {' or '.join(meant)}" if meant else "")) from None
 
 
