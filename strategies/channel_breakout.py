@@ -1,11 +1,12 @@
 """Trade a channel that breaks into a zone of forced orders."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from forcedflow.tables import EventKind, Events
+from forcedflow.trading.levels import nearer, worthwhile
 from forcedflow.trading.orders import Plan
 from forcedflow.trading.strategy import Strategy
 
@@ -16,16 +17,26 @@ class ChannelBreakout(Strategy):
     Price has closed outside a channel, and just behind the boundary longs must sell (below) or shorts must buy (above).
     Their orders push price on to the far edge of the zone, so that is where the trade leaves. It is wrong if price
     comes back into the channel: the stop lies inside it, and a close inside (FakeOut) ends the position at the next
-    open. Enters at the market. With ``require_zone`` off, breaks with nothing behind them are traded too, to a target
-    as far as the channel is wide: the control for what the zone adds.
+    open. Enters at the market.
 
-    Trades whose target is nearer than ``min_reward`` times the stop are skipped, and breaks made by a gap, unless
-    wanted.
+    The control for what the zone adds is the same trade of the breaks that have none behind them: set
+    ``target = width`` and compare ``breaks = backed`` with ``breaks = bare``, since that target does not know the map.
+
+    Skips a trade whose target is nearer than ``min_reward`` times its stop, and a break made by a gap, unless ``gaps``.
     """
 
     listens: ClassVar[tuple[EventKind, ...]] = (EventKind.CHANNEL_BREAK,)
     symmetric: ClassVar[bool] = True
 
+    breaks: Literal["backed", "bare", "all"] = Field(
+        default="backed",
+        description="backed: breaks with a zone behind the boundary; bare: those without, the control; all: both",
+    )
+    target: Literal["zone", "width"] = Field(
+        default="zone",
+        description="zone: the far edge of the zone, where there is one, else as width; width: as far from the "
+        "boundary as the channel is wide",
+    )
     risk: float = Field(default=0.005, gt=0, le=0.1, description="share of equity lost if the stop fills")
     stop_depth: float = Field(
         default=0.25, gt=0, le=1, description="stop: how far inside the broken boundary, share of the channel's width"
@@ -33,7 +44,6 @@ class ChannelBreakout(Strategy):
     min_reward: float = Field(default=0.5, ge=0, description="least distance to the target over distance to the stop")
     max_target_atr: float = Field(default=8.0, gt=0, le=50, description="ATR from the close to the target, at most")
     hold: int = Field(default=96, ge=0, description="bars a position lasts at most; 0: no limit")
-    require_zone: bool = Field(default=True, description="trade only breaks with a zone behind the boundary")
     min_mass: float = Field(default=0.0, ge=0, le=1, description="least mass of the zone, share of open interest")
     min_fuel: float = Field(default=0.0, ge=0, description="least mass of the zone, bars of average volume")
     max_between: float = Field(
@@ -56,23 +66,21 @@ class ChannelBreakout(Strategy):
         boundary = np.where(side > 0, upper, lower)
         stop = boundary - side * self.stop_depth * (upper - lower)
         zone = np.isfinite(far)
-        goal = np.where(zone, far, boundary + side * (upper - lower))
-        target = side * np.minimum(side * goal, side * close + self.max_target_atr * events.atr)
-        risk, reward = side * (close - stop), side * (target - close)
+        goal = np.where(zone & (self.target == "zone"), far, boundary + side * (upper - lower))
+        target = nearer(side, goal, close + side * self.max_target_atr * events.atr)
         backed = (
             zone
+            & (self.breaks != "bare")
             & (events.mass_before >= self.min_mass)
             & ((events.fuel >= self.min_fuel) | (self.min_fuel == 0))  # without volume there is no fuel to ask for
             & (events.between <= self.max_between)
         )
         wanted = (
-            (backed | ((not self.require_zone) & ~zone))
+            (backed | (~zone & (self.breaks != "backed")))
             & (events.coverage >= self.min_coverage)
             & (np.abs(events.slope) <= self.max_slope * events.atr)
             & ((events.gap == 0.0) | self.gaps)
-            & (risk > 0)
-            & (reward > 0)
-            & (reward >= self.min_reward * risk)
+            & worthwhile(side, close, stop, target, self.min_reward)
         )
         return Plan(
             np.where(wanted, side, 0),
@@ -82,6 +90,5 @@ class ChannelBreakout(Strategy):
             size_rule="risk",
             hold=self.hold,
             group=events.group,
-            cancel_on=(EventKind.FAKE_OUT,),
             exit_on=(EventKind.FAKE_OUT,),
         )

@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from forcedflow.tables import EventKind, Events
+from forcedflow.trading.levels import nearer, worthwhile
 from forcedflow.trading.orders import Plan
 from forcedflow.trading.strategy import Strategy
 
@@ -16,9 +17,9 @@ class VoidExhaustion(Strategy):
     A move swept zones and came into a void: next to nobody must trade ahead. The forced flow has dried up, momentum has
     decayed and volatility falls. Enter against the move at the market. It is wrong if the move makes a new extreme: the
     stop lies beyond it. Out where the nearest zone on the other side begins, since that is where forced orders wait
-    next, or at ``target_atr`` where it is farther or there is none.
+    next, or at ``target_atr`` where it is farther or there is none, or after ``hold`` bars. One trade a void.
 
-    Trades whose target is nearer than ``min_reward`` times the stop are skipped.
+    Skips a trade whose target is nearer than ``min_reward`` times its stop.
     """
 
     listens: ClassVar[tuple[EventKind, ...]] = (EventKind.VOID_EXHAUSTION,)
@@ -30,9 +31,11 @@ class VoidExhaustion(Strategy):
     min_reward: float = Field(default=0.5, ge=0, description="least distance to the target over distance to the stop")
     hold: int = Field(default=96, ge=0, description="bars a position lasts at most; 0: no limit")
     min_swept: float = Field(
-        default=0.0, ge=0, description="least mass swept by the move within the window, share of open interest"
+        default=0.0, ge=0, le=1, description="least mass swept by the move within the window, share of open interest"
     )
-    max_between: float = Field(default=1.0, ge=0, description="most mass left in the void, share of open interest")
+    max_between: float = Field(
+        default=1.0, ge=0, le=1, description="most mass left in the void ahead, share of open interest"
+    )
     min_coverage: float = Field(default=0.2, ge=0, le=1, description="least located share of open interest")
 
     def plan(self, events: Events) -> Plan:
@@ -41,15 +44,12 @@ class VoidExhaustion(Strategy):
         close = np.log(events.close)
         stop = np.log(events.extreme) - side * self.stop_atr * events.atr
         zone = np.log(np.where(side > 0, events.above_near, events.below_near))
-        target = side * np.fmin(side * close + self.target_atr * events.atr, side * zone)
-        risk, reward = side * (close - stop), side * (target - close)
+        target = nearer(side, close + side * self.target_atr * events.atr, zone)
         wanted = (
             (events.swept >= self.min_swept)
             & (events.between <= self.max_between)
             & (events.coverage >= self.min_coverage)
-            & (risk > 0)
-            & (reward > 0)
-            & (reward >= self.min_reward * risk)
+            & worthwhile(side, close, stop, target, self.min_reward)
         )
         return Plan(
             np.where(wanted, side, 0),

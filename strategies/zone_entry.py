@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from forcedflow.tables import EventKind, Events
+from forcedflow.trading.levels import nearer, worthwhile
 from forcedflow.trading.orders import Plan
 from forcedflow.trading.strategy import Strategy
 
@@ -58,19 +59,16 @@ class ZoneEntry(Strategy):
             entry = near + self.depth * (far - near)
             stop = far - side * self.stop_atr * events.atr
             opposite = np.log(np.where(side > 0, events.above_near, events.below_near))
-            target = side * np.fmin(side * entry + self.target_atr * events.atr, side * opposite)
+            target = nearer(side, entry + side * self.target_atr * events.atr, opposite)
         else:
             entry, target = close, far
             stop = near - side * self.stop_atr * events.atr
-        risk, reward = side * (entry - stop), side * (target - entry)
         wanted = (
             (events.kind == kind)
             & ((events.fuel >= self.min_fuel) | (self.min_fuel == 0))  # without volume there is no fuel to ask for
             & (events.mass_before >= self.min_mass)
             & (events.coverage >= self.min_coverage)
-            & (risk > 0)
-            & (reward > 0)
-            & (reward >= self.min_reward * risk)
+            & worthwhile(side, entry, stop, target, self.min_reward)
             & (side * (close - entry) >= 0)  # the zone was not met yet: a limit that rests
         )
         return Plan(

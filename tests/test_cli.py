@@ -325,6 +325,69 @@ def test_strategies_are_listed_and_shown(run_cli: Cli) -> None:
     run_cli("strategies", "nothing").assert_error("nothing", "zone_entry")
 
 
+def test_a_strategy_is_shown_with_what_a_trader_asks(run_cli: Cli, tmp_path: Path) -> None:
+    shown = run_cli("strategies", "channel_breakout").out
+    for word in ("Hears ChannelBreak", "placement: the same entries", "backed | bare | all", "true | false", "breaks"):
+        assert word in shown
+    assert shown.index("max_target_atr") < shown.index("of the account") < shown.index("conflict")
+    told = run_cli("strategies", "void_exhaustion", "--json").json
+    assert (told["form"], told["hears"]) == ("plan", ["VoidExhaustion"])
+    assert told["contrasts"] == ["placement", "selection"]
+    run_cli("new", "strategy", "mine", "--form", "handlers")
+    assert "No blind contrasts" in run_cli("strategies", "mine").out
+
+
+@pytest.mark.parametrize("form", ["plan", "handlers"])
+def test_a_new_strategy_passes_the_checks_and_runs(run_cli: Cli, tmp_path: Path, form: str) -> None:
+    told = run_cli("new", "strategy", "fade_it", "--form", form, "--dir", "own")
+    path = tmp_path / "own/fade_it.py"
+    first, _, *commands = told.out.splitlines()
+    assert (told.code, first) == (0, "own/fade_it.py")
+    assert "class FadeIt(ff.Strategy)" in path.read_text()
+    for command in commands:
+        assert run_cli(*command.split()[1:]).code == 0, command
+    assert run_cli("check", "own/fade_it.py", "--json").json["passed"] is True
+    path.write_text("mine now")
+    run_cli("new", "strategy", "fade_it", "--dir", "own").assert_error("own/fade_it.py", "never overwritten")
+    assert path.read_text() == "mine now"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("new", "strategy", "Fade"), ("small letters", "'Fade'")),
+        (("new", "strategy", "../fade"), ("small letters", "'../fade'")),
+        (("new", "strategy", "class"), ("small letters", "'class'")),
+        (("new", "strategy", "zone_entry"), ("'zone_entry' ships", "another name")),
+        (("new", "strategy", "fade", "--form", "handler"), ("'handler' (did you mean 'handlers'?)", "plan")),
+        (("check", "zone_enty"), ("did you mean 'zone_entry'?",)),
+        (("check", "zone_entry", "--set", "stop_art=2"), ("stop_art: unknown (did you mean 'stop_atr'?)",)),
+        (("check", "zone_entry", "--set", "market.bin_bps=2"), ("parameters only", "market.bin_bps")),
+        (("run", "simulatde"), ("did you mean 'simulated'?",)),
+        (
+            ("run", "--set", "market.bin_bp=2"),
+            ("market.bin_bp: unknown (did you mean 'bin_bps'?)", "Known in market: "),
+        ),
+        (("run", "--set", "account.chash=2"), ("(did you mean 'cash'?)", "Known in account: cash, ")),
+        (("run", "--set", "bin_bps=2"), ("bin_bps: unknown", "Set market.bin_bps")),
+        (("run", "--set", "makret.bin_bps=2"), ("did you mean 'market'?",)),
+    ],
+)
+def test_what_is_misspelt_is_told_what_was_meant(
+    run_cli: Cli, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    run_cli(*arguments).assert_error(*words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_strategy_that_fails_a_check_is_one_line_and_exit_2(run_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN_STRATEGY.replace("size=1,", "size=float(len(events)),"))
+    run_cli("check", "mine.py").assert_error("mine.py fails 'elementwise': ", "column 'size' changes")
+    told = run_cli("check", "mine.py", "--json")
+    assert told.code == 2
+    assert [f["check"] for f in json.loads(told.out)["findings"] if f["status"] == "failed"] == ["elementwise"]
+
+
 def test_data_is_listed_and_checked(run_cli: Cli) -> None:
     assert list(run_cli("data", "list", "--json").json["datasets"]) == list(ff.dataset_names())
     assert "silver-1h" in run_cli("data", "list").out

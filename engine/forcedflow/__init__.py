@@ -37,6 +37,7 @@ __all__ = [
     "load_dataset",
     "load_run",
     "make_tape",
+    "nearer",
     "plot",
     "read_map",
     "run",
@@ -45,6 +46,7 @@ __all__ = [
     "strategy_names",
     "tearsheet",
     "trade",
+    "worthwhile",
 ]
 
 _HOMES = {
@@ -75,6 +77,7 @@ _HOMES = {
     "load_dataset": "data.catalog",
     "load_run": "record:read",
     "make_tape": "market.tape",
+    "nearer": "trading.levels",
     "plot": "report.plot:",
     "read_map": "market.known_map",
     "run": "backtest",
@@ -83,6 +86,7 @@ _HOMES = {
     "strategy_names": "trading.strategy",
     "tearsheet": "report.tearsheet",
     "trade": "trading.desk",
+    "worthwhile": "trading.levels",
 }
 """Where each public name lives: ``module``, ``module:other_name``, or ``module:`` for the module itself."""
 

@@ -28,6 +28,8 @@ from forcedflow.tables import Side as Side
 from forcedflow.trading.blind import contrasts as contrasts
 from forcedflow.trading.desk import Desk as Desk
 from forcedflow.trading.desk import trade as trade
+from forcedflow.trading.levels import nearer as nearer
+from forcedflow.trading.levels import worthwhile as worthwhile
 from forcedflow.trading.orders import Plan as Plan
 from forcedflow.trading.strategy import Strategy as Strategy
 from forcedflow.trading.strategy import find_strategy as find_strategy
@@ -64,6 +66,7 @@ __all__ = [
     "load_dataset",
     "load_run",
     "make_tape",
+    "nearer",
     "plot",
     "read_map",
     "run",
@@ -72,4 +75,5 @@ __all__ = [
     "strategy_names",
     "tearsheet",
     "trade",
+    "worthwhile",
 ]

@@ -1,4 +1,4 @@
-"""The command line: ``forcedflow run | map | liqprice | strategies | data``.
+"""The command line: ``forcedflow run | map | liqprice | strategies | new | check | data``.
 
 The only module that prints. Results go to stdout, everything else to stderr. Whatever a user can mend is one line
 and exit code 2; a traceback only with ``--debug``. The engine is imported inside the commands: ``--help`` is quick.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forcedflow.errors import ForcedFlowError, SettingsError, did_you_mean
+from forcedflow.errors import ForcedFlowError, SettingsError, StrategyError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +35,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Datasets: what there is, and whether it can be trusted.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+new_app = typer.Typer(help="Begin something of your own.", no_args_is_help=True)
+app.add_typer(new_app, name="new")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Repair = Annotated[list[str] | None, typer.Option("--repair", help="Named mend of bad bars; may be repeated.")]
@@ -177,6 +179,8 @@ def strategies(
     as_json: Json = False,
 ) -> None:
     """List the strategies in ./strategies and the shipped ones, or show one."""
+    from forcedflow.trading.blind import CONTRASTS  # noqa: PLC0415
+    from forcedflow.trading.orders import Policy  # noqa: PLC0415
     from forcedflow.trading.strategy import find_strategy, strategy_names  # noqa: PLC0415
 
     if name is None:
@@ -187,16 +191,74 @@ def strategies(
             _table(("strategy", "what it does"), list(about.items()))
         return
     kind = find_strategy(name)
-    schema = kind.model_json_schema()["properties"]
+    hears = [heard.title for heard in kind.hears()]
+    contrasts = dict(CONTRASTS) if kind.is_plan() else {}
     if as_json:
-        _print_json({"strategy": name, "doc": inspect.getdoc(kind), "parameters": schema})
+        facts = {"form": "plan" if kind.is_plan() else "handlers", "hears": hears, "contrasts": list(contrasts)}
+        schema = kind.model_json_schema()["properties"]
+        _print_json({"strategy": name, "doc": inspect.getdoc(kind), **facts, "parameters": schema})
         return
     typer.echo(f"{inspect.getdoc(kind)}\n")
-    rows = [
-        (key, json.dumps(field.get("default")), _bounds(field), field.get("description", ""))
-        for key, field in schema.items()
-    ]
-    _table(("parameter", "default", "bounds", "meaning"), rows)
+    typer.echo(f"Hears {', '.join(hears)}; of the {'plan' if kind.is_plan() else 'handler'} form.")
+    if contrasts:
+        typer.echo("Blind contrasts of each run, itself without the map:")
+        for contrast, what in contrasts.items():
+            typer.echo(f"  {contrast}: {what}")
+    else:
+        typer.echo("No blind contrasts: handlers cannot be dealt other stops and entries.")
+    own: list[tuple[str, ...]] = []
+    policy: list[tuple[str, ...]] = []
+    for key, field in kind.model_json_schema()["properties"].items():
+        row = (key, _word(field.get("default")), _bounds(field), field.get("description", ""))
+        (policy if key in Policy.model_fields else own).append(row)
+    if own:
+        _table(("parameter", "default", "bounds", "meaning and unit"), own)
+    _table(("of the account", "default", "bounds", "what it does with its orders"), policy)
+
+
+@new_app.command("strategy")
+def new_strategy(
+    name: Annotated[str, typer.Argument(help="Name of the strategy and its file, such as fade_flow.")],
+    form: Annotated[
+        str, typer.Option(help="plan (columns of events to orders) or handlers (a method an event).")
+    ] = "plan",
+    folder: Annotated[Path, typer.Option("--dir", help="Folder of the new file; made where it is missing.")] = Path(
+        "strategies"
+    ),
+) -> None:
+    """Write a commented strategy that runs at once, to be changed into your own."""
+    from forcedflow.trading.strategy import write_template  # noqa: PLC0415
+
+    path = write_template(name, form, folder)
+    ref = name if folder == Path("strategies") else path
+    typer.echo(f"{path}\n\nforcedflow check {ref}\nforcedflow run --strategy {ref}")
+
+
+@app.command()
+def check(
+    strategy: Annotated[str, typer.Argument(help="Name of a strategy, or path of its file.")],
+    settings: Set = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Put a strategy through the checks: whether what a backtest says of it can be believed, not whether it is good."""
+    with _progress("checks", quiet=True):
+        from forcedflow.conformance import check_strategy  # noqa: PLC0415
+
+        params = {}
+        for where, key, value in map(_setting, settings or ()):
+            if where != "params":
+                raise SettingsError(f"a check has its own {where}; --set takes parameters only, was {where}.{key}")
+            params[key] = value
+        report = check_strategy(strategy, params, seed=seed, raises=False)
+    findings = [(f.check, f.status, f.reason) for f in report.findings]
+    if as_json:
+        rows = [{"check": name, "status": status, "reason": reason} for name, status, reason in findings]
+        _print_json({"strategy": strategy, "passed": report.passed, "findings": rows})
+    elif report.passed:
+        _table(("check", "result", "what was found"), findings)
+    if not report.passed:
+        raise StrategyError("; ".join(f"{strategy} fails {f.check!r}: {f.reason}" for f in report.failed))
 
 
 @data_app.command("list")
@@ -356,9 +418,15 @@ def _print_run(result: Run, folder: Path) -> None:
     typer.echo(f"\n{folder / 'tearsheet.html'}")
 
 
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _bounds(field: dict[str, Any]) -> str:
     if "enum" in field:
         return " | ".join(map(str, field["enum"]))
+    if field.get("type") == "boolean":
+        return "true | false"
     signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
     return ", ".join(f"{sign} {field[key]:g}" for key, sign in signs.items() if key in field)
 

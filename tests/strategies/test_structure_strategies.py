@@ -76,9 +76,13 @@ def test_breakout_filters(change: dict[str, float], parameter: dict[str, float])
 
 def test_a_break_with_nothing_behind_it_can_be_the_control() -> None:
     bare = BROKEN | dict.fromkeys(("near", "far", "mass_before", "fuel", "between"), np.nan)
-    row = asked(BREAKOUT, event(EventKind.CHANNEL_BREAK, bare), require_zone=False)
-    assert row["side"] == -1
-    assert row["target"] == pytest.approx(-0.02)  # as far as the channel is wide
+    backed, alone = event(EventKind.CHANNEL_BREAK, BROKEN), event(EventKind.CHANNEL_BREAK, bare)
+    for breaks, sides in (("backed", (-1, 0)), ("bare", (0, -1)), ("all", (-1, -1))):
+        rows = [asked(BREAKOUT, events, breaks=breaks, target="width") for events in (backed, alone)]
+        assert tuple(row["side"] for row in rows) == sides
+        for row in rows:
+            assert row["side"] == 0 or row["target"] == pytest.approx(-0.02)  # as far as the channel is wide
+    assert asked(BREAKOUT, alone, breaks="all")["target"] == pytest.approx(-0.02)  # there is no zone to go to
 
 
 def test_exhaustion_turns_against_the_move() -> None:

@@ -104,6 +104,52 @@ def test_parameters_are_checked_and_frozen() -> None:
         Buy().size = 2.0  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("kind", [EventKind.ZONE_NEAR, 9, "ZoneNear", "zone_near", "ZONE_NEAR"])
+def test_a_kind_of_event_is_known_by_any_name(kind: Any) -> None:
+    class Named(Buy):
+        """Names what it listens to."""
+
+        listens: ClassVar[tuple[EventKind, ...]] = (kind,)
+
+    assert EventKind.of(kind) is EventKind.ZONE_NEAR
+    assert Named.hears() == NEAR
+    assert trade(BARS, EVENTS, Named(), AccountSettings()).trades["trade_id"].size
+    assert len(EVENTS.of_kind(kind)) == len(EVENTS)
+
+
+@pytest.mark.parametrize("kind", ["ZoneNaer", 77])
+def test_an_unknown_kind_of_event_is_told_what_there_is(kind: Any) -> None:
+    hint = r" \(did you mean 'ZoneNear'\?\)" if kind == "ZoneNaer" else ""
+    message = rf"no kind of event {kind!r}{hint}. Known: ZoneEntry, .*, ZoneNear"
+    with pytest.raises(SettingsError, match=message):
+        EVENTS.of_kind(kind)
+
+    class Deafened(Buy):
+        """Listens to nothing that there is."""
+
+        listens: ClassVar[tuple[EventKind, ...]] = (kind,)
+
+    with pytest.raises(StrategyError, match=f"strategy Deafened listens to {message}"):
+        Deafened()
+
+
+def test_what_a_handler_remembers_is_read_as_pydantic_would() -> None:
+    strategy, other = Handlers(), Handlers()
+    strategy._seen.append(1)
+    assert (strategy._seen, other._seen) == ([1], [])
+    strategy._seen = [2]
+    assert strategy.model_copy()._seen == [2]
+
+    class Unset(Handlers):
+        """Remembers what was never said."""
+
+        _when: int
+
+    with pytest.raises(AttributeError, match="_when"):
+        _ = Unset()._when
+    assert Unset()._seen == []
+
+
 def test_what_a_strategy_hears() -> None:
     assert Buy.hears() == Handlers.hears() == NEAR
     assert Buy.is_plan()

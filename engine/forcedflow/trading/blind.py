@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from forcedflow.tables import Events
     from forcedflow.trading.strategy import Strategy
 
-__all__ = ["contrasts", "day_bootstrap"]
+__all__ = ["CONTRASTS", "contrasts", "day_bootstrap"]
+
+CONTRASTS: Final = {
+    "placement": "the same entries, its own stop and target distances dealt at random",
+    "selection": "the same distances, entered at other bars of the same hour and volatility",
+}
+"""What a plan strategy is set against."""
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

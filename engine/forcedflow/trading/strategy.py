@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 import sys
 from dataclasses import fields
 from functools import cache, partial
+from keyword import iskeyword
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -37,6 +39,7 @@ __all__ = [
     "make_strategy",
     "source_hash",
     "strategy_names",
+    "write_template",
 ]
 
 _MODULE: Final = "_forcedflow_strategy"
@@ -214,6 +217,44 @@ def strategy_names() -> list[str]:
     """Return the names of the strategies in the current folder's ``strategies`` and of the shipped ones."""
     files = (path for folder in _folders() for path in folder.glob("*.py"))
     return sorted({path.stem for path in files if not path.stem.startswith("_")})
+
+
+def write_template(name: str, form: str, folder: Path) -> Path:
+    """Write a new strategy that runs as it is, and return its path.
+
+    Parameters
+    ----------
+    name
+        Of the file; its class gets the same name in capitals.
+    form
+        ``plan`` or ``handlers``.
+    folder
+        Made where it is missing.
+
+    Raises
+    ------
+    StrategyError
+        For a name that is no module's or a shipped strategy's; where the file exists.
+    """
+    forms = sorted(path.stem for path in (shipped_folder("strategies") / "templates").glob("*.py"))
+    if form not in forms:
+        raise StrategyError(f"no form {form!r}{did_you_mean(form, forms)}; a strategy has {' or '.join(forms)}")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or iskeyword(name):
+        raise StrategyError(
+            f"a strategy's name is small letters, digits and single underscores, such as fade_flow: {name!r}"
+        )
+    if (shipped_folder("strategies") / f"{name}.py").is_file():
+        raise StrategyError(f"{name!r} ships with the package, and yours would hide it; take another name")
+    source = (shipped_folder("strategies") / "templates" / f"{form}.py").read_text(encoding="utf-8")
+    title = "".join(word.capitalize() for word in name.split("_"))
+    path = folder / f"{name}.py"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(source.replace("class Template(", f"class {title}("))
+    except FileExistsError:
+        raise StrategyError(f"{path} exists and is never overwritten; take another name or --dir") from None
+    return path
 
 
 def source_hash(strategy: type[Strategy]) -> str:
