@@ -14,6 +14,7 @@ evidence, and it says how little of it there is.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,4 +107,8 @@ def draw(tape: ff.Tape, case: ff.Event, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ff.ForcedFlowError as error:
+        print(f"channel_into_zone: {error}", file=sys.stderr)
+        sys.exit(2)

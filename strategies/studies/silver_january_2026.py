@@ -13,6 +13,7 @@ such a market. It is no evidence that these orders were there.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -125,4 +126,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ff.ForcedFlowError as error:
+        print(f"silver_january_2026: {error}", file=sys.stderr)
+        sys.exit(2)
