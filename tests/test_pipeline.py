@@ -16,6 +16,7 @@ from pydantic import PrivateAttr
 
 import forcedflow as ff
 from forcedflow.data.series import Funding, OpenInterest
+from forcedflow.errors import SettingsError
 from forcedflow.market.tape import MarketPass, Tape
 from forcedflow.trading.ledger import Trading
 
@@ -330,3 +331,6 @@ def test_names_and_what_they_name_are_the_same_replay() -> None:
     held = ff.Replay(ff.load_dataset("simulated"), ff.find_strategy("zone_entry")())
     assert repr(next(iter(named))) == repr(next(iter(held)))
     assert type(named.strategy).__name__ == "ZoneEntry"
+    assert next(iter(ff.Replay("simulated", listen=["zone_entry"]))).kind is ff.EventKind.ZONE_ENTRY
+    with pytest.raises(SettingsError, match=r"no kind of event 'zone_entri' \(did you mean 'ZoneEntry'\?\)"):
+        ff.Replay("simulated", listen=["zone_entri"])

@@ -1,7 +1,8 @@
 """Checks that any strategy can be put through: what the engine promises holds only for strategies that keep their part.
 
 Each check trades the bundled simulated market, with settings under which much happens, and says what it found. None
-needs a file beside the strategy's own, and none says whether the strategy is any good.
+says whether the strategy is any good. None sees what a strategy reads from files or from the clock, or what differs
+from one process to the next, such as the order of a set of words.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from forcedflow.errors import RecordError
 from forcedflow.tables import (
     EQUITY,
-    EVENT_FLOATS,
+    EVENT_COLUMNS,
     EVENT_INTS,
     FILLS,
     LAYERS,
@@ -56,7 +56,7 @@ BARS: Final = {
 
 Table = dict[str, npt.NDArray[Any]]
 
-_EVENTS: Final[dict[str, str]] = dict.fromkeys(EVENT_INTS, "int64") | dict.fromkeys(EVENT_FLOATS, "float64")
+_EVENTS: Final[dict[str, str]] = {name: "int64" if name in EVENT_INTS else "float64" for name in EVENT_COLUMNS}
 _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "orders": ORDERS,
     "fills": FILLS,

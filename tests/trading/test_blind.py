@@ -258,6 +258,15 @@ def test_blind_entries_match_hour_and_volatility(seed: int) -> None:
         assert len(drawn) == (blind.DRAWS if fits else 0)
 
 
+def test_orders_without_their_like_are_left_out_of_both_sides() -> None:
+    bars, at, side, _ = random_case(3)
+    atr = np.full(len(bars), 0.004)
+    atr[at[::6]] = 0.4  # crashes: each order traded there loses or wins a hundred ATR of the others
+    atr[at[::6]] *= 2.0 ** np.arange(10)  # and no two are alike
+    found = contrasts(tape_of(bars, entries(bars, at, side, 2, 2, atr=atr[at]), atr), FromTape(), FREE)["selection"]
+    assert found["n"] == 50
+
+
 def test_blind_entries_keep_side_and_distances(monkeypatch: pytest.MonkeyPatch) -> None:
     bars, at, side, rng = random_case(11, orders=20, days=20)
     limit = bars.close[at] * np.exp(-0.2 * side * 0.004)

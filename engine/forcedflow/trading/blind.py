@@ -8,7 +8,8 @@ placement
     Paired: each order against itself.
 selection
     The same stop and target distances, entered at other bars: same side, same hour of the day, an ATR within a
-    quarter, more than a day away. Both sides keep their orders and positions whatever the zone does. Unpaired.
+    quarter, more than a day away. Both sides keep their orders and positions whatever the zone does. Orders without
+    such bars, as in the volatility of a crash, are left out of both sides. Unpaired.
 
 Intervals are percentiles of a bootstrap over UTC days, which keeps what happened on one day together. On a month of
 data they are too narrow: on random walks 6 to 14% of them leave out zero, not 5%.
@@ -158,11 +159,11 @@ def _selection(ledger: _Ledger, rng: np.random.Generator) -> dict[str, Any] | No
     events, bars = ledger.events, ledger.tape.bars
     free = replace(ledger.asked, cancel_on=np.zeros_like(ledger.asked.side), exit_on=np.zeros_like(ledger.asked.side))
     own = ledger.trade(events, np.arange(len(events)), free, ledger.reference, events.atr)
+    like, bar = _matches(ledger, rng)
     filled = np.isfinite(own)
-    chosen = _matches(ledger, rng)
-    if filled.sum() < MIN_TRADES or not len(chosen[0]):
+    filled[np.setdiff1d(np.arange(len(own)), like)] = False  # an hour or a volatility without its like is left out
+    if filled.sum() < MIN_TRADES:
         return None
-    like, bar = chosen
     order = np.argsort(bar, kind="stable")
     like, bar = like[order], bar[order]
     close, atr = bars.close[bar], ledger.tape.market_bars["atr"][bar]
