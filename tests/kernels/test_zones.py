@@ -74,6 +74,7 @@ def profiles(draw: st.DrawFn) -> Profile:
         venue.inverse, venue.face = int(draw(st.booleans())), np.exp(130 * WIDTH)
         venue.stops, venue.scale[:] = int(draw(st.booleans())), rng.uniform(0.1, 1, 2)
         venue.origin[:] = draw(st.sampled_from([0.0, 0.4, -7.7, 12.5]))
+        venue.moved[:] = np.floor(venue.origin + 0.5)
         venue.low[:], venue.high[:] = NO_LOW, NO_HIGH
         for layer in (side, side + 2) if venue.stops else (side,):
             stored[v, layer] = rng.lognormal(0, 1, BINS) * (rng.random(BINS) < 0.7)

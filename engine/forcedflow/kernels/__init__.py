@@ -35,6 +35,7 @@ __all__ = [
     "kernel",
     "lean_kernel",
     "merged_kernel",
+    "plain",
     "records",
     "shared_function",
     "small_kernel",
@@ -134,6 +135,12 @@ def merged_kernel(function: _F) -> _F:
 def small_kernel(function: _F) -> _F:
     """Compile a lean kernel of a few lines as part of its callers, which is quicker than to compile it by itself."""
     return _compiled(function, _nrt=False, inline="always")
+
+
+@small_kernel
+def plain(number: int) -> int:
+    """Return a constant as an ordinary number: numba compiles a kernel anew for each constant it is called with."""
+    return number + 0
 
 
 def shared_function(function: _F) -> _F:

@@ -11,12 +11,13 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, IntArray, Record, lean_kernel, small_kernel
+from forcedflow.kernels import FloatArray, IntArray, Record, lean_kernel, merged_kernel, small_kernel
 from forcedflow.kernels.structure import HIGHS, LOWS, RING
 
-__all__ = ["BROKEN", "CHANNEL", "CHANNEL_KINDS", "CLOSES", "NO_CHANNEL", "fit", "lower_at", "upper_at"]
+__all__ = ["BREAKS", "CHANNEL", "CHANNEL_KINDS", "CLOSES", "FAILS", "NO_CHANNEL", "fit", "is_due", "test_bar"]
 
 NO_CHANNEL, HOLDS, BROKEN = 0, 1, 2
+BREAKS, FAILS = 1, 2  # what a bar does to a channel: breaks it, or shows that a break failed
 CHANNEL_KINDS = ("regression", "pivot", "donchian")
 REGRESSION, PIVOT, DONCHIAN = 0, 1, 2
 EDGE = 1e-9  # bins, ATR: a close on a boundary is inside, widths this near are one; rounding must not choose
@@ -60,18 +61,35 @@ CHANNEL = np.dtype(
 )
 
 
-@small_kernel
-def upper_at(channel: Record, bar: int) -> float:
-    """Return the level of the upper boundary in a bar."""
-    level: float = channel.upper + channel.slope * (bar - channel.born)
-    return level
+@merged_kernel
+def test_bar(channel: Record, bar: int, position: float, bottom: float, top: float, atr: float) -> int:
+    """Test a bar against the channel frozen at the close before; return ``BREAKS``, ``FAILS`` or 0.
 
-
-@small_kernel
-def lower_at(channel: Record, bar: int) -> float:
-    """Return the level of the lower boundary in a bar."""
-    level: float = channel.lower + channel.slope * (bar - channel.born)
-    return level
+    ``position``, ``bottom`` and ``top`` are close, low and high, all in bins like ``atr``.
+    """
+    upper = channel.upper + channel.slope * (bar - channel.born)
+    lower = channel.lower + channel.slope * (bar - channel.born)
+    channel.tested, channel.tested_upper, channel.tested_lower = channel.version, upper, lower
+    if channel.status == BROKEN:
+        boundary = upper if channel.side > 0 else lower
+        reached = top if channel.side > 0 else bottom
+        channel.extreme = channel.side * max(channel.side * channel.extreme, channel.side * reached)
+        if channel.side * (position - boundary) < 0.0:
+            channel.status = NO_CHANNEL
+            return FAILS
+        if bar - channel.broken >= channel.watch:
+            channel.status = NO_CHANNEL
+        return 0
+    margin = channel.break_by * atr
+    channel.beyond[LOWS] = channel.beyond[LOWS] + 1 if lower - position > margin else 0
+    if channel.beyond[LOWS] >= channel.break_closes:
+        channel.status, channel.side, channel.broken, channel.extreme = BROKEN, -1, bar, bottom
+        return BREAKS
+    channel.beyond[HIGHS] = channel.beyond[HIGHS] + 1 if position - upper > margin else 0
+    if channel.beyond[HIGHS] >= channel.break_closes:
+        channel.status, channel.side, channel.broken, channel.extreme = BROKEN, 1, bar, top
+        return BREAKS
+    return 0
 
 
 @lean_kernel
@@ -83,18 +101,19 @@ def _accept(
     if not channel.min_width <= width <= channel.max_width:
         return
     mask = recent.shape[1] - 1
+    lows, highs, closes = recent[LOWS], recent[HIGHS], recent[CLOSES]
     reach = channel.touch * atr
     inside, up_touches, low_touches = 0, 0, 0
     at_upper, at_lower = False, False
     for j in range(begin, bar + 1):
         k, moved = j & mask, slope * (j - bar)
         top, bottom = upper + moved, lower + moved
-        close = recent[CLOSES, k]
+        close = closes[k]
         inside += bottom - EDGE <= close <= top + EDGE
-        now = recent[HIGHS, k] >= top - reach
+        now = highs[k] >= top - reach
         up_touches += now and not at_upper
         at_upper = now
-        now = recent[LOWS, k] <= bottom + reach
+        now = lows[k] <= bottom + reach
         low_touches += now and not at_lower
         at_lower = now
     contained = inside / (bar + 1 - begin)
@@ -180,6 +199,16 @@ def _roll(recent: FloatArray, queue: IntArray, ends: IntArray, bar: int, bars: i
         while queue[side, head & mask] <= bar - bars:
             head += 1
         ends[side, 0], ends[side, 1] = head, tail
+
+
+@small_kernel
+def is_due(channel: Record, bar: int) -> bool:
+    """Tell whether :func:`fit` has anything to do in a bar."""
+    if channel.kind == DONCHIAN:
+        return True
+    if channel.status == HOLDS:
+        return bar - channel.born >= channel.max_age  # type: ignore[no-any-return]
+    return channel.status == NO_CHANNEL and (bar + 1) % max(1, channel.bars // 8) == 0  # type: ignore[no-any-return]
 
 
 @lean_kernel

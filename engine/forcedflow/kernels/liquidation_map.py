@@ -89,6 +89,7 @@ VENUE = np.dtype(
         # State from here on.
         ("scale", "f8", (2,)),
         ("origin", "f8", (2,)),  # bins
+        ("moved", "i8", (2,)),  # the same, rounded to whole bins: where sums over layers see a liquidation layer
         ("total", "f8", (4,)),  # sum of stored mass over bins
         ("low", "i8", (4,)),  # all mass of a layer lies in bins low..high
         ("high", "i8", (4,)),
@@ -398,6 +399,7 @@ def _take_changes(venue: Record, changes: Records, bar: int) -> None:
         change = changes[venue.next_change]
         for side in (LONG, SHORT):
             venue.origin[side] += change.shift[side]
+            venue.moved[side] = math.floor(venue.origin[side] + 0.5)
             venue.tiers[side] = change.tiers[side]
             for t in range(MAX_TIERS):
                 venue.offsets[side, t] = change.offsets[side, t]
@@ -502,7 +504,7 @@ def _spread(
         span = path[j & ring, TOP] - bottom
         points = min(max(int(span + 0.5), 1), head.entry_points)  # about a bin apart
         for p in range(points):
-            entry = bottom + span * (p + 0.5) / points
+            entry = bottom + (span * (p + 0.5) / points if points > 1 else span * 0.5)
             for side in (LONG, SHORT):
                 mass = head.opened[side] * weight
                 if points > 1:

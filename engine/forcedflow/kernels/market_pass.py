@@ -11,21 +11,41 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, IntArray, Record, Records, lean_kernel, small_kernel
-from forcedflow.kernels.channels import BROKEN, CLOSES, NO_CHANNEL, fit, lower_at, upper_at
+from forcedflow.kernels import FloatArray, IntArray, Record, Records, lean_kernel, merged_kernel, plain, small_kernel
+from forcedflow.kernels.channels import BREAKS, CLOSES, NO_CHANNEL, fit, is_due, test_bar
 from forcedflow.kernels.liquidation_map import LONG, SHORT, MapArrays, base_per_unit, step
 from forcedflow.kernels.structure import HIGHS, LOWS, RING, follow, note_pivots
 from forcedflow.kernels.voids import enters_void, exhausted, open_episode
-from forcedflow.kernels.zones import find_zone, first_dense, mass_between, outward, take_stock
+from forcedflow.kernels.zones import (
+    find_zone,
+    first_dense,
+    frontier,
+    mass_between,
+    outward,
+    reaches,
+    take_stock,
+)
 
 __all__ = [
+    "ATR",
     "AVERAGES",
+    "COVERAGE",
     "DONE",
     "EVENT",
     "GROW",
     "LISTENED",
-    "MARKET_BAR",
+    "LOWER",
+    "MARKET_ROWS",
+    "OI",
+    "OPENED",
     "ROOM",
+    "SQUARE_LONG",
+    "SQUARE_SHORT",
+    "SWEPT",
+    "SWING",
+    "TESTED",
+    "UPPER",
+    "VOLUME",
     "ZONE",
     "BarColumns",
     "Structure",
@@ -85,24 +105,9 @@ EVENT = np.dtype(
     align=True,
 )
 """One row of the tape, the columns of tables.Events."""
-MARKET_BAR = np.dtype(
-    [
-        ("oi", "f8"),
-        ("coverage", "f8", (2,)),
-        ("swept", "f8", (4,)),
-        ("opened", "f8", (2,)),
-        ("atr", "f8"),
-        ("vol_short", "f8"),
-        ("vol_long", "f8"),
-        ("volume_average", "f8"),
-        ("channel", "i8"),
-        ("channel_upper", "f8"),
-        ("channel_lower", "f8"),
-        ("swing", "f8", (2,)),
-    ],
-    align=True,
-)
-"""What the pass adds to a bar: tables.MARKET_BARS, sides and layers as arrays."""
+OI, COVERAGE, SWEPT, OPENED, ATR, SQUARE_SHORT, SQUARE_LONG, VOLUME = 0, 1, 3, 7, 9, 10, 11, 12
+TESTED, UPPER, LOWER, SWING, MARKET_ROWS = 13, 14, 15, 16, 18
+"""Rows of what the pass adds to each bar; COVERAGE, OPENED and SWING have one for each side, SWEPT for each layer."""
 
 
 class BarColumns(NamedTuple):
@@ -171,6 +176,15 @@ def _track(zone: Record, averages: Record, near: int, far: int, peak: int, bar: 
     return not known
 
 
+@merged_kernel
+def _meets(head: Record, zone: Record, limits: Record, side: int, touched: int) -> bool:
+    """Tell whether a bar that reaches bin ``touched`` may meet a zone, or is still in one."""
+    away = -1 if side == LONG else 1
+    if zone.status == INSIDE:
+        return (touched - zone.near) * away >= 0  # type: ignore[no-any-return]
+    return (touched - zone.clear) * away > 0 and head.coverage[side] >= limits.min_coverage  # type: ignore[no-any-return]
+
+
 @lean_kernel
 def _cross(
     head: Record,
@@ -194,11 +208,11 @@ def _cross(
     if (touched - last) * away > 0:
         last = touched
     for _ in range(ZONES_PER_BAR):
+        if not _meets(head, zone, limits, side, touched):
+            return count
         entering = zone.status != INSIDE
         if entering:
             start = zone.clear + away
-            if (touched - start) * away < 0 or head.coverage[side] < limits.min_coverage:
-                return count
             found, near, far, peak, before = find_zone(head, venues, stored, limits, side, start, touched, last)
             if not found:
                 return count
@@ -206,23 +220,48 @@ def _cross(
             zone.status = INSIDE
             zone.entry_mass, zone.swept = before, 0.0
         else:
-            if (touched - zone.near) * away < 0:
-                return count
             before = math.nan
         beyond = (touched - zone.far) * away >= 0
         taken = mass_between(head, venues, stored, side, zone.near, zone.far if beyond else touched)
         zone.swept += taken
         if entering:
-            count = _emit_zone(head, zone, rows, count, bar, ZONE_ENTRY, side, before)
+            count = _emit_zone(head, zone, rows, count, bar, plain(ZONE_ENTRY), side, before)
         if not beyond and zone.swept < limits.swept_share * zone.entry_mass:
             return count
         if not entering:
             rest = mass_between(head, venues, stored, side, touched + away, zone.far) if not beyond else 0.0
             before = taken + rest
-        count = _emit_zone(head, zone, rows, count, bar, ZONE_SWEPT, side, before)
+        count = _emit_zone(head, zone, rows, count, bar, plain(ZONE_SWEPT), side, before)
         zone.status = NONE
         zone.clear = zone.far
     return count
+
+
+@small_kernel
+def _sight(head: Record, zone: Record, limits: Record, side: int, near: float) -> int:
+    """Return the farthest bin in which a zone that begins there is near; ``near`` is how far that is, bins."""
+    distance = near
+    if zone.status == NEAR or zone.status == LEFT:  # noqa: PLR1714  (numba compiles this form without a tuple)
+        distance *= REARM
+    away = -1 if side == LONG else 1
+    return outward(head.position, side) + away * int(min(distance, float(limits.reach)))
+
+
+@merged_kernel
+def _nothing_near(head: Record, venues: Records, zone: Record, limits: Record, side: int, near: float) -> bool:
+    """Note that no zone of a side is near, or that price is still inside one, where that takes no look at the mass."""
+    away = -1 if side == LONG else 1
+    if zone.status == INSIDE:
+        return (head.position - zone.near) * away >= 0.0  # type: ignore[no-any-return]
+    clear = outward(head.position, side) - away
+    if head.coverage[side] >= limits.min_coverage:
+        clear = _sight(head, zone, limits, side, near)
+        if (frontier(venues, side) - clear) * away <= 0:
+            return False
+    zone.clear = clear
+    if zone.status != NONE:
+        zone.status = AWAY
+    return True
 
 
 @lean_kernel
@@ -237,21 +276,17 @@ def _watch(
     count: int,
     bar: int,
     side: int,
+    near_by: float,
 ) -> int:
     """Freeze the nearest zone of a side at the close: exits, and zones that came near. Returns the number of rows."""
     away = -1 if side == LONG else 1
     if zone.status == INSIDE:
-        if (head.position - zone.near) * away >= 0.0:
-            return count
         mass = mass_between(head, venues, stored, side, zone.near, zone.far)
-        count = _emit_zone(head, zone, rows, count, bar, ZONE_EXIT, side, mass)
+        count = _emit_zone(head, zone, rows, count, bar, plain(ZONE_EXIT), side, mass)
         zone.status = LEFT
     start = outward(head.position, side)
-    distance = limits.near_atr * averages.atr / head.width
-    in_sight = zone.status == NEAR or zone.status == LEFT  # noqa: PLR1714  (numba compiles this form without a tuple)
-    if in_sight:
-        distance *= REARM
-    last_start = start + away * int(min(distance, float(limits.reach)))
+    last_start = _sight(head, zone, limits, side, near_by)
+    in_sight = zone.status == NEAR or zone.status == LEFT  # noqa: PLR1714
     if in_sight and head.coverage[side] >= limits.min_coverage:
         k = first_dense(head, venues, stored, limits, side, start, last_start)
         if (k - zone.near) * (k - zone.far) <= 0 and (last_start - k) * away >= 0:
@@ -269,7 +304,7 @@ def _watch(
     if _track(zone, averages, near, far, peak, bar) or zone.status == AWAY:
         zone.status = NEAR
         zone.swept = 0.0
-        count = _emit_zone(head, zone, rows, count, bar, ZONE_NEAR, side, mass)
+        count = _emit_zone(head, zone, rows, count, bar, plain(ZONE_NEAR), side, mass)
     return count
 
 
@@ -298,7 +333,7 @@ def _flow(
 
 
 @lean_kernel
-def _test_channel(
+def _report_channel(
     head: Record,
     venues: Records,
     stored: FloatArray,
@@ -307,44 +342,17 @@ def _test_channel(
     rows: Records,
     count: int,
     bar: int,
-    position: float,
-    bottom: float,
-    top: float,
+    kind: int,
     atr: float,
 ) -> int:
-    """Test a bar against the channel frozen at the close before: a break, or a break that failed.
-
-    ``position``, ``bottom`` and ``top`` are close, low and high, all in bins like ``atr``. Returns the number of rows.
-    """
-    upper, lower = upper_at(channel, bar), lower_at(channel, bar)
-    channel.tested, channel.tested_upper, channel.tested_lower = channel.version, upper, lower
-    if channel.status == BROKEN:
-        side = SHORT if channel.side > 0 else LONG
-        boundary = upper if channel.side > 0 else lower
-        reached = top if channel.side > 0 else bottom
-        channel.extreme = channel.side * max(channel.side * channel.extreme, channel.side * reached)
-        if channel.side * (position - boundary) < 0.0:
-            row = _emit(rows, count, bar, FAKE_OUT, side, channel.version)
-            row.extreme = math.exp(channel.extreme * head.width)
-            channel.status = NO_CHANNEL
-            return count + 1
-        if bar - channel.broken >= channel.watch:
-            channel.status = NO_CHANNEL
-        return count
-    for side in (LONG, SHORT):
-        away = -1 if side == LONG else 1
-        boundary = lower if side == LONG else upper
-        beyond = away * (position - boundary) > channel.break_by * atr
-        channel.beyond[side] = channel.beyond[side] + 1 if beyond else 0
-        if channel.beyond[side] < channel.break_closes:
-            continue
-        channel.status, channel.side, channel.broken = BROKEN, away, bar
-        channel.extreme = bottom if side == LONG else top
-        row = _emit(rows, count, bar, CHANNEL_BREAK, side, channel.version)
-        row.extreme = math.exp(channel.extreme * head.width)
+    """Report a break, or that it failed. Returns the number of rows."""
+    side = SHORT if channel.side > 0 else LONG
+    row = _emit(rows, count, bar, kind, side, channel.version)
+    row.extreme = math.exp(channel.extreme * head.width)
+    if kind == CHANNEL_BREAK and head.coverage[side] >= limits.min_coverage and head.oi > 0.0 and atr > 0.0:
+        boundary = channel.tested_upper if channel.side > 0 else channel.tested_lower
         _align(head, venues, stored, limits, row, side, boundary, channel.align * atr, atr)
-        return count + 1
-    return count
+    return count + 1
 
 
 @lean_kernel
@@ -360,8 +368,6 @@ def _align(
     atr: float,
 ) -> None:
     """Fill in the zone of the frozen map that begins near a broken boundary, if there is one."""
-    if head.coverage[side] < limits.min_coverage or head.oi <= 0.0 or atr <= 0.0:
-        return
     away = -1 if side == LONG else 1
     start, here = outward(boundary - away * within, side), outward(head.position, side)
     if (start - here) * away < 0:
@@ -390,25 +396,24 @@ def _void_row(head: Record, void: Record, rows: Records, count: int, bar: int, k
     return count + 1
 
 
-@small_kernel
-def _note(head: Record, venues: Records, here: Record, averages: Record, channel: Record) -> None:
+@merged_kernel
+def _note(head: Record, venues: Records, market: FloatArray, averages: Record, channel: Record, bar: int) -> None:
     """Write what the pass adds to a bar."""
-    here.oi, here.atr = head.oi, averages.atr
-    here.vol_short, here.vol_long = math.sqrt(averages.square_short), math.sqrt(averages.square_long)
-    here.volume_average = averages.volume
-    here.channel = channel.tested
-    here.channel_upper = here.channel_lower = math.nan
+    market[OI, bar], market[ATR, bar], market[VOLUME, bar] = head.oi, averages.atr, averages.volume
+    market[SQUARE_SHORT, bar], market[SQUARE_LONG, bar] = averages.square_short, averages.square_long
+    market[TESTED, bar] = channel.tested
+    market[UPPER, bar] = market[LOWER, bar] = math.nan
     if channel.tested > 0:
-        here.channel_upper = math.exp(channel.tested_upper * head.width)
-        here.channel_lower = math.exp(channel.tested_lower * head.width)
+        market[UPPER, bar] = math.exp(channel.tested_upper * head.width)
+        market[LOWER, bar] = math.exp(channel.tested_lower * head.width)
     for side in (LONG, SHORT):
-        here.swing[side] = head.swing[side]
-        here.coverage[side] = head.coverage[side]
-        here.swept[side], here.swept[side + 2] = head.burned[side], head.burned[side + 2]
+        market[SWING + side, bar] = head.swing[side]
+        market[COVERAGE + side, bar] = head.coverage[side]
+        market[SWEPT + side, bar], market[SWEPT + side + 2, bar] = head.burned[side], head.burned[side + 2]
         opened = 0.0
         for v in range(len(venues)):
             opened += venues[v].opened[side] * base_per_unit(venues[v], head.position, head.width)
-        here.opened[side] = opened
+        market[OPENED + side, bar] = opened
 
 
 @small_kernel
@@ -495,7 +500,7 @@ def advance(
     structure: Structure,
     rows: Records,
     rows_used: int,
-    market: Records,
+    market: FloatArray,
     room_below: float,
     room_above: float,
     session_hours: float,
@@ -515,7 +520,7 @@ def advance(
     rows, rows_used
         ``EVENT`` rows and how many are taken; events of a bar are in the order in which they were found.
     market
-        Shape (n,), ``MARKET_BAR``.
+        Shape (MARKET_ROWS, n): what the pass adds to each bar.
     room_below, room_above
         How far from price the grid must reach, bins.
     session_hours
@@ -565,15 +570,19 @@ def advance(
         coverage_before = (head.coverage[LONG], head.coverage[SHORT])
         for side in (LONG, SHORT):
             touched = math.ceil(max(bottom, mark_bottom)) if side == LONG else math.floor(min(top, mark_top))
-            count = _cross(head, venues, stored, zones[side], averages, limits, rows, count, bar, side, touched)
-            if enters_void(head, venues, stored, void, limits.min_coverage, side, touched, atr):
+            if _meets(head, zones[side], limits, side, touched):
+                count = _cross(head, venues, stored, zones[side], averages, limits, rows, count, bar, side, touched)
+            if reaches(venues, side, touched) and enters_void(
+                head, venues, stored, void, limits.min_coverage, side, touched, atr
+            ):
                 averages.groups += 1
                 void.group[side], void.since[side] = averages.groups, bar
         channel.tested = 0
         if channel.status != NO_CHANNEL:
-            count = _test_channel(
-                head, venues, stored, channel, limits, rows, count, bar, position, bottom, top, atr
-            )  # fmt: skip
+            found = test_bar(channel, bar, position, bottom, top, atr)
+            if found > 0:
+                kind = CHANNEL_BREAK if found == BREAKS else FAKE_OUT
+                count = _report_channel(head, venues, stored, channel, limits, rows, count, bar, kind, atr)
 
         # 2. The map through the close of the bar. Stops of what opens in it lie beyond the pivots known at its close.
         note_pivots(pivots, high, low, close, averages.atr, bar)
@@ -590,29 +599,41 @@ def advance(
         recent[LOWS, bar & ring], recent[HIGHS, bar & ring], recent[CLOSES, bar & ring] = bottom, top, position
         past = bar - averages.momentum_bars
         averages.momentum = position - recent[CLOSES, past & ring] if past >= 0 else 0.0
+        near = limits.near_atr * averages.atr / head.width
         for side in (LONG, SHORT):
             extreme = low[bar] if side == LONG else high[bar]
-            count = _flow(
-                head, limits, rows, count, bar, side, close[last], extreme, averages.volume, coverage_before[side]
-            )  # fmt: skip
+            if head.burned[side] > 0.0 or head.burned[side + 2] > 0.0:
+                count = _flow(
+                    head, limits, rows, count, bar, side, close[last], extreme, averages.volume, coverage_before[side]
+                )
             if void.group[side] > 0 and void.since[side] == bar:
-                open_episode(head, void, market, high, low, side, bar)
-                count = _void_row(head, void, rows, count, bar, VOID_ENTRY, side)
+                open_episode(
+                    head,
+                    void,
+                    market[OI],
+                    market[SWEPT + side],
+                    market[SWEPT + side + 2],
+                    low if side == LONG else high,
+                    side,
+                    bar,
+                )
+                count = _void_row(head, void, rows, count, bar, plain(VOID_ENTRY), side)
             if void.group[side] > 0 and exhausted(
                 head, venues, stored, void, side, bar, bottom if side == LONG else top, atr,
                 averages.momentum / atr if atr > 0.0 else 0.0, averages.volume,
                 math.sqrt(averages.square_short), math.sqrt(averages.square_long),
             ):  # fmt: skip
-                count = _void_row(head, void, rows, count, bar, VOID_EXHAUSTION, side)
+                count = _void_row(head, void, rows, count, bar, plain(VOID_EXHAUSTION), side)
                 void.group[side] = 0
-            count = _watch(head, venues, stored, zones[side], averages, limits, rows, count, bar, side)
+            if not _nothing_near(head, venues, zones[side], limits, side, near):
+                count = _watch(head, venues, stored, zones[side], averages, limits, rows, count, bar, side, near)
         heard = 0
         if count > begin:
             heard = _finish(
                 head, venues, stored, limits, rows, begin, count, ts[bar], close[bar], averages, oi_before,
                 channel, gap,
             )  # fmt: skip
-        _note(head, venues, market[bar], averages, channel)
+        _note(head, venues, market, averages, channel, bar)
 
         # 4. Only now does the bar enter the averages that later bars are measured by, and the channel they are tested
         # against.
@@ -625,9 +646,10 @@ def advance(
             averages.square_long = follow(averages.square_long, square, averages.seen - 1, averages.long_bars)
         averages.volume = follow(averages.volume, volume[bar], averages.seen, averages.volume_bars)
         averages.seen += 1
-        averages.groups = fit(
-            channel, pivots, recent, queue, ends, head.width, averages.atr / head.width, bar, averages.groups
-        )
+        if is_due(channel, bar):
+            averages.groups = fit(
+                channel, pivots, recent, queue, ends, head.width, averages.atr / head.width, bar, averages.groups
+            )
         if heard & mask:
             return bar + 1, count, LISTENED
     return stop, count, DONE

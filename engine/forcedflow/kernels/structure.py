@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, Record, lean_kernel, small_kernel
+from forcedflow.kernels import FloatArray, Record, lean_kernel, merged_kernel, plain, small_kernel
 
 __all__ = ["HIGHS", "LOWS", "PIVOTS", "RING", "follow", "half_life_average", "note_pivots"]
 
@@ -25,7 +25,7 @@ PIVOTS = np.dtype(
         ("bar", "i8", (2, RING)),  # of the extreme
         ("price", "f8", (2, RING)),
         ("way", "i8"),  # reversal: +1 a rise is under way, -1 a fall
-        ("high_bar", "i8"),  # extremes of the move under way
+        ("high_bar", "i8"),  # extremes of the move under way; of bars: those that may become pivots
         ("low_bar", "i8"),
     ],
     align=True,
@@ -62,6 +62,32 @@ def _note(pivots: Record, side: int, bar: int, price: float) -> None:
 
 
 @lean_kernel
+def _confirm(pivots: Record, side: int, bar: int, values: FloatArray) -> None:
+    """Judge the extreme of a side that no bar has exceeded for as long as a pivot needs, and choose the next one.
+
+    A pivot of so many bars on each side is the extreme of all bars around it, so that it must be the extreme of the
+    bars since the last one that was judged: one candidate a side is enough, and a bar costs the same for any number.
+    """
+    away = -1.0 if side == LOWS else 1.0
+    k = pivots.bars
+    extreme = bar - k
+    highest = away * values[extreme]
+    stands = extreme >= k
+    for j in range(max(extreme - k, 0), extreme):
+        stands = stands and highest > away * values[j]
+    if stands:
+        _note(pivots, side, extreme, float(values[extreme]))
+    following = extreme + 1
+    for j in range(extreme + 2, bar + 1):
+        if away * values[j] > away * values[following]:
+            following = j
+    if side == LOWS:
+        pivots.low_bar = following
+    else:
+        pivots.high_bar = following
+
+
+@merged_kernel
 def note_pivots(pivots: Record, high: FloatArray, low: FloatArray, close: FloatArray, atr: float, bar: int) -> None:
     """Write down the pivots that the close of ``bar`` confirms.
 
@@ -69,27 +95,17 @@ def note_pivots(pivots: Record, high: FloatArray, low: FloatArray, close: FloatA
     extreme of a move, once a close has turned back from it by ``reversal`` ATR; only a close decides, so the order of
     prices inside a bar does not matter.
     """
-    k: int = pivots.bars
-    if k > 0:
-        middle = bar - k
-        if middle < k:
-            return
-        is_high, is_low = True, True
-        for j in range(1, k + 1):  # nearest first, both sides in turn: most bars fail at once
-            is_high = is_high and high[middle] >= high[middle + j] and high[middle] > high[middle - j]
-            is_low = is_low and low[middle] <= low[middle + j] and low[middle] < low[middle - j]
-            if not (is_high or is_low):
-                return
-        if is_low:
-            _note(pivots, LOWS, middle, float(low[middle]))
-        if is_high:
-            _note(pivots, HIGHS, middle, float(high[middle]))
-        return
-    turn = pivots.reversal * atr
     if high[bar] > high[pivots.high_bar]:
         pivots.high_bar = bar
     if low[bar] < low[pivots.low_bar]:
         pivots.low_bar = bar
+    if pivots.bars > 0:
+        if bar - pivots.low_bar == pivots.bars:
+            _confirm(pivots, plain(LOWS), bar, low)
+        if bar - pivots.high_bar == pivots.bars:
+            _confirm(pivots, plain(HIGHS), bar, high)
+        return
+    turn = pivots.reversal * atr
     if turn <= 0.0:
         return
     fell = pivots.way >= 0 and math.log(high[pivots.high_bar] / close[bar]) >= turn

@@ -13,7 +13,7 @@ import numpy as np
 
 from forcedflow.kernels import FloatArray, Record, Records, lean_kernel
 from forcedflow.kernels.liquidation_map import LONG
-from forcedflow.kernels.zones import frontier, mass_between, outward
+from forcedflow.kernels.zones import mass_between, outward
 
 __all__ = ["VOID", "enters_void", "exhausted", "open_episode"]
 
@@ -53,9 +53,9 @@ def enters_void(
     touched: int,
     atr: float,
 ) -> bool:
-    """Tell whether a bar that reaches bin ``touched`` sweeps mass of the frozen map and newly leaves a void ahead."""
+    """Tell whether a bar that sweeps the frozen map's mass up to bin ``touched`` newly leaves a void ahead."""
     away = -1 if side == LONG else 1
-    if (touched - frontier(venues, side)) * away < 0 or head.coverage[side] < min_coverage or head.oi <= 0.0:
+    if head.coverage[side] < min_coverage or head.oi <= 0.0:
         return False
     span = int(void.reach * atr) + 1
     ahead = mass_between(head, venues, stored, side, touched + away, touched + away * span) / head.oi
@@ -68,16 +68,31 @@ def enters_void(
 
 @lean_kernel
 def open_episode(
-    head: Record, void: Record, market: Records, high: FloatArray, low: FloatArray, side: int, bar: int
+    head: Record,
+    void: Record,
+    oi: FloatArray,
+    liquidations: FloatArray,
+    stops: FloatArray,
+    extremes: FloatArray,
+    side: int,
+    bar: int,
 ) -> None:
-    """Fill in the episode that begins at ``bar``: what was swept, how far price went, within the window up to it."""
+    """Fill in the episode that begins at ``bar``: what was swept, how far price went, within the window up to it.
+
+    Parameters
+    ----------
+    oi, liquidations, stops
+        Open interest, and what was swept of the side's layers, bar by bar up to the one before.
+    extremes
+        The bars' lows for the side of the longs, else their highs.
+    """
     void.wet[side], void.peak[side] = bar, 0.0
     swept = (head.burned[side] + head.burned[side + 2]) / head.oi if head.oi > 0.0 else 0.0
-    extreme = low[bar] if side == LONG else high[bar]
+    extreme = extremes[bar]
     for j in range(max(0, bar - void.window + 1), bar):
-        if market[j].oi > 0.0:
-            swept += (market[j].swept[side] + market[j].swept[side + 2]) / market[j].oi
-        extreme = min(extreme, low[j]) if side == LONG else max(extreme, high[j])
+        if oi[j] > 0.0:
+            swept += (liquidations[j] + stops[j]) / oi[j]
+        extreme = min(extreme, extremes[j]) if side == LONG else max(extreme, extremes[j])
     void.swept[side] = swept
     void.extreme[side] = math.log(extreme) / head.width
 

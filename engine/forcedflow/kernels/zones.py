@@ -12,10 +12,20 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, Record, Records, lean_kernel, small_kernel
+from forcedflow.kernels import FloatArray, Record, Records, lean_kernel, merged_kernel, small_kernel
 from forcedflow.kernels.liquidation_map import LONG, NO_HIGH, NO_LOW, SHORT, base_per_unit, held
 
-__all__ = ["LIMITS", "bin_mass", "find_zone", "first_dense", "frontier", "mass_between", "outward", "take_stock"]
+__all__ = [
+    "LIMITS",
+    "bin_mass",
+    "find_zone",
+    "first_dense",
+    "frontier",
+    "mass_between",
+    "outward",
+    "reaches",
+    "take_stock",
+]
 
 TIE = 1e-9  # bins this near in mass count as equal: entries spread evenly make equals, and rounding must not choose
 
@@ -42,7 +52,7 @@ def outward(position: float, side: int) -> int:
     return math.floor(position) if side == LONG else math.ceil(position)
 
 
-@lean_kernel
+@merged_kernel
 def bin_mass(head: Record, venues: Records, stored: FloatArray, side: int, k: int) -> float:
     """Return the mass of a side in bin ``k`` over all venues and layers, base units."""
     here = k - head.first
@@ -50,7 +60,7 @@ def bin_mass(head: Record, venues: Records, stored: FloatArray, side: int, k: in
     total = 0.0
     for v in range(len(venues)):
         venue = venues[v]
-        there = here - math.floor(venue.origin[side] + 0.5)
+        there = here - venue.moved[side]
         mass = stored[v, side, there] if 0 <= there < size else 0.0
         if venue.stops > 0 and 0 <= here < size:
             mass += stored[v, side + 2, here]
@@ -65,12 +75,19 @@ def frontier(venues: Records, side: int) -> int:
     nearest: int = NO_HIGH if side == LONG else NO_LOW
     for v in range(len(venues)):
         venue = venues[v]
-        moved = math.floor(venue.origin[side] + 0.5)
+        moved = venue.moved[side]
         if side == LONG:
             nearest = max(nearest, venue.high[LONG] + moved, venue.high[LONG + 2])
         else:
             nearest = min(nearest, venue.low[SHORT] + moved, venue.low[SHORT + 2])
     return nearest
+
+
+@small_kernel
+def reaches(venues: Records, side: int, touched: int) -> bool:
+    """Tell whether a bar that reaches bin ``touched`` may sweep mass of a side."""
+    beyond = frontier(venues, side) - touched
+    return beyond >= 0 if side == LONG else beyond <= 0
 
 
 @lean_kernel
@@ -87,7 +104,7 @@ def mass_between(head: Record, venues: Records, stored: FloatArray, side: int, o
     return total
 
 
-@lean_kernel
+@merged_kernel
 def take_stock(head: Record, venues: Records, position: float) -> None:
     """Sum up over venues what the close leaves: open interest at the last settled stamps, and its located share."""
     oi, longs, shorts = 0.0, 0.0, 0.0
@@ -147,8 +164,17 @@ def find_zone(
     away = -1 if side == LONG else 1
     per_bin = head.oi * head.width / 0.01
     on, off, least = limits.on * per_bin, limits.off * per_bin, limits.min_mass * head.oi
-    first = k = first_dense(head, venues, stored, limits, side, start, last_start)
+    k = start
+    if off > 0.0:  # what lies between price and the frontier is empty
+        nearest = frontier(venues, side)
+        k = min(k, max(nearest, last_start - 1)) if side == LONG else max(k, min(nearest, last_start + 1))
+    first, none = k, True
     while (last_start - k) * away >= 0:
+        if off <= 0.0 or bin_mass(head, venues, stored, side, k) < off:
+            k += away
+            continue
+        if none:
+            first, none = k, False
         far, peak, top, mass, skipped, gap = k, k, 0.0, 0.0, 0.0, 0
         j = k
         while (last - j) * away >= 0 and gap <= limits.bridge:
@@ -164,5 +190,5 @@ def find_zone(
             j += away
         if top >= on and mass >= least:
             return True, k, far, peak, mass
-        k = first_dense(head, venues, stored, limits, side, far + away, last_start)
-    return False, first, 0, 0, 0.0
+        k = far + away
+    return False, k if none else first, 0, 0, 0.0

@@ -13,12 +13,24 @@ from forcedflow.data.times import DAY
 from forcedflow.kernels import records
 from forcedflow.kernels.channels import CHANNEL, CHANNEL_KINDS
 from forcedflow.kernels.market_pass import (
+    ATR,
     AVERAGES,
+    COVERAGE,
     EVENT,
     GROW,
     LISTENED,
-    MARKET_BAR,
+    LOWER,
+    MARKET_ROWS,
+    OI,
+    OPENED,
     ROOM,
+    SQUARE_LONG,
+    SQUARE_SHORT,
+    SWEPT,
+    SWING,
+    TESTED,
+    UPPER,
+    VOLUME,
     ZONE,
     BarColumns,
     Structure,
@@ -30,7 +42,7 @@ from forcedflow.kernels.zones import LIMITS
 from forcedflow.market.feeds import Feed
 from forcedflow.market.liquidation_map import LiquidationMap
 from forcedflow.settings import MarketSettings
-from forcedflow.tables import EventKind, Events, MapSnapshots
+from forcedflow.tables import LAYERS, MARKET_BARS, EventKind, Events, MapSnapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,7 +55,21 @@ __all__ = ["MarketPass", "Tape", "make_tape"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-_SAME_NAME = ("atr", "vol_short", "vol_long", "volume_average", "channel", "channel_upper", "channel_lower")
+_ROWS = {
+    "oi": OI,
+    "coverage_long": COVERAGE,
+    "coverage_short": COVERAGE + 1,
+    **{f"swept_{layer}": SWEPT + k for k, layer in enumerate(LAYERS)},
+    "opened_long": OPENED,
+    "opened_short": OPENED + 1,
+    "atr": ATR,
+    "volume_average": VOLUME,
+    "channel_upper": UPPER,
+    "channel_lower": LOWER,
+    "swing_low": SWING,
+    "swing_high": SWING + 1,
+}
+"""Where the kernel writes the columns of ``tables.MARKET_BARS`` that need no more than a look."""
 
 
 class MarketPass:
@@ -88,7 +114,7 @@ class MarketPass:
         )
         self._rows = records(EVENT, event_rows)
         self._used = 0
-        self._market = records(MARKET_BAR, len(bars))
+        self._market = np.zeros((MARKET_ROWS, len(bars)))
         self._zones = records(ZONE, 2)
         self._averages = _averages(self.settings)
         self._structure = _structure(self.settings)
@@ -173,21 +199,15 @@ class MarketPass:
 
     def market_bars(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the pass added to the bars taken so far, columns of ``tables.MARKET_BARS``."""
-        done = self._market[: self.bar]
-        return {
-            "oi": _column(done["oi"]),
-            "coverage_long": _column(done["coverage"][:, 0]),
-            "coverage_short": _column(done["coverage"][:, 1]),
-            "swept_long_liq": _column(done["swept"][:, 0]),
-            "swept_short_liq": _column(done["swept"][:, 1]),
-            "swept_long_stop": _column(done["swept"][:, 2]),
-            "swept_short_stop": _column(done["swept"][:, 3]),
-            "opened_long": _column(done["opened"][:, 0]),
-            "opened_short": _column(done["opened"][:, 1]),
-            **{name: _column(done[name]) for name in _SAME_NAME},
-            "swing_low": _column(done["swing"][:, 0]),
-            "swing_high": _column(done["swing"][:, 1]),
+        done = self._market[:, : self.bar]
+        columns = {name: done[row] for name, row in _ROWS.items()} | {
+            "vol_short": np.sqrt(done[SQUARE_SHORT]),
+            "vol_long": np.sqrt(done[SQUARE_LONG]),
+            "channel": done[TESTED].astype(np.int64),
         }
+        for column in columns.values():
+            column.setflags(write=False)
+        return {name: columns[name] for name in MARKET_BARS}
 
 
 def _column(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
