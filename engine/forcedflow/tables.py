@@ -38,6 +38,7 @@ __all__ = [
     "Events",
     "MapSnapshots",
     "Side",
+    "SweptMass",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -398,6 +399,20 @@ class MapSnapshots:
         """Shape (g,): the centre of each bin."""
         centres: FloatArray = np.exp(self.bins * self.bin_width)
         return centres
+
+
+@dataclass(frozen=True, slots=True)
+class SweptMass:
+    """What was swept, bin by bin: read-only columns, bars in order, each side's bins outward from price."""
+
+    start: IntArray
+    """Shape (bars + 1,): rows ``start[i]`` to ``start[i + 1] - 1`` are bar ``i``'s."""
+    price: FloatArray
+    """Shape (m,): centre of the bin."""
+    side: IntArray
+    """Shape (m,): +1 forced buying, -1 forced selling."""
+    mass: FloatArray
+    """Shape (m,): all venues, liquidations and stops together, base units."""
 
 
 # Tables of the account and the record: column -> dtype. Strings name codes that are saved as dictionary columns.

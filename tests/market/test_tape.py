@@ -15,8 +15,8 @@ from forcedflow.data import Bars, OpenInterest, VenueData, load_dataset
 from forcedflow.data.series import Dataset
 from forcedflow.market.tape import MarketPass, make_tape
 from forcedflow.settings import MarketSettings
-from forcedflow.tables import EVENT_FLOATS, EventKind
-from generators import COARSE, Shape, dataset, examples, shapes
+from forcedflow.tables import EVENT_FLOATS, EventKind, SweptMass
+from generators import COARSE, Shape, dataset, examples, shapes, state_of
 from naive.market_pass import NaivePass
 
 ON_THE_MAP = (
@@ -80,6 +80,58 @@ def test_twins_have_much_to_agree_on() -> None:
     assert assert_twins(market, COARSE) > 60
     tape = make_tape(market, COARSE, snapshots=0)
     assert set(tape.events.kind.tolist()) >= set(ON_THE_MAP)
+
+
+def assert_swept_adds_up(market: Dataset, settings: MarketSettings, piece: int) -> int:
+    """Compare the bins that burned with what burned in each bar; return their number."""
+    live = MarketPass(market, settings, log_swept=True)
+    while live.bar < len(market.bars):
+        live.advance(live.bar + piece)
+    swept, columns = live.swept(), live.market_bars()
+    assert swept is not None
+    assert len(swept.start) == len(market.bars) + 1
+    bar = np.repeat(np.arange(len(market.bars)), np.diff(swept.start))
+    assert len(bar) == len(swept.price) == len(swept.side) == len(swept.mass)
+    assert (swept.mass > 0).all()
+    for name, side in (("long", -1), ("short", 1)):
+        mine = swept.side == side
+        summed = np.bincount(bar[mine], swept.mass[mine], len(market.bars))
+        expected = columns[f"swept_{name}_liq"] + columns[f"swept_{name}_stop"]
+        np.testing.assert_allclose(summed, expected, rtol=1e-9, atol=1e-9 * float(columns["oi"].max()))
+        outward = side * np.diff(swept.price[mine])
+        assert (outward[np.diff(bar[mine]) == 0] > 0).all()
+    return len(bar)
+
+
+@examples(60)
+@given(shapes(bars=60), st.integers(1, 60))
+def test_swept_bins_add_up_to_what_was_swept(shape: Shape, piece: int) -> None:
+    market = dataset(shape)
+    assert_swept_adds_up(market, COARSE, piece)
+    listed, whole = MarketPass(market, COARSE, log_swept=True), make_tape(market, COARSE, log_swept=True)
+    while listed.bar < len(market.bars):
+        listed.advance(listed.bar + piece)
+    one, other = listed.swept(), whole.swept
+    assert one is not None
+    assert other is not None
+    assert all(getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in SweptMass.__slots__)
+
+
+@pytest.mark.parametrize(("name", "first", "count"), [("btc-venues-1h", 7000, 600), ("silver-1h", -700, 600)])
+def test_swept_bins_of_real_markets_add_up(shared_data: Path, name: str, first: int, count: int) -> None:
+    whole = load_dataset(name)
+    ts = whole.bars.ts[first:][:count]
+    cut = whole.between(int(ts[0]), int(ts[-1]))
+    assert assert_swept_adds_up(cut, MarketSettings(), 97) > 100
+
+
+def test_the_list_of_swept_bins_changes_nothing_else() -> None:
+    market = dataset(Shape(seed=6, bars=100, step=0.03, venues=("margins", "inverse"), holders="stops"))
+    listed, bare = MarketPass(market, COARSE, log_swept=True), MarketPass(market, COARSE)
+    listed.advance()
+    bare.advance()
+    assert bare.swept() is None
+    assert state_of(listed) == state_of(bare)
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,12 @@ __all__ = [
     "STOP_ATR",
     "STOP_ROUND",
     "STOP_SWING",
+    "SWEPT_BIN",
     "VENUE",
     "MapArrays",
     "base_per_unit",
     "held",
+    "list_swept",
     "step",
     "stop_position",
 ]
@@ -68,6 +70,7 @@ HEAD = np.dtype(
         ("position", "f8"),  # of the last close
         ("oi", "f8"),  # over all venues at the last close, base units
         ("coverage", "f8", (2,)),  # located share of it
+        ("listed", "i8"),  # rows taken of the list of swept bins
     ],
     align=True,
 )
@@ -125,6 +128,16 @@ CHANGE = np.dtype(
     ],
     align=True,
 )
+SWEPT_BIN = np.dtype(
+    [
+        ("bar", "i8"),
+        ("bin", "i8"),
+        ("side", "i8"),  # of the flow: +1 forced buying, -1 forced selling
+        ("mass", "f8"),  # base units, all venues and both layers
+    ],
+    align=True,
+)
+"""A bin that burned in a bar."""
 
 
 class MapArrays(NamedTuple):
@@ -150,12 +163,11 @@ def base_per_unit(venue: Record, position: float, width: float) -> float:
     return venue.face * math.exp(-position * width)  # type: ignore[no-any-return]
 
 
-@merged_kernel
-def _burn(head: Record, venue: Record, stored: FloatArray, v: int, layer: int, reach: float) -> float:
-    """Empty the bins of a layer that price reached and return their mass, native unit.
+@small_kernel
+def _reached(venue: Record, layer: int, reach: float) -> tuple[int, int]:
+    """Return the first and last bin of a layer that may hold mass and that price reached; none where they are crossed.
 
-    ``reach`` is the position of the bar's low for a long layer, of its high for a short one. Mass beyond the bar's
-    range on the wrong side goes too: its threshold is crossed (after a margin change, say).
+    ``reach`` is the position of the bar's low for a long layer, of its high for a short one.
     """
     side = layer % 2
     origin = venue.origin[side] if layer < 2 else 0.0
@@ -163,6 +175,18 @@ def _burn(head: Record, venue: Record, stored: FloatArray, v: int, layer: int, r
         begin, end = max(math.ceil(reach - origin), venue.low[layer]), venue.high[layer]
     else:
         begin, end = venue.low[layer], min(math.floor(reach - origin), venue.high[layer])
+    return begin, end
+
+
+@merged_kernel
+def _burn(head: Record, venue: Record, stored: FloatArray, v: int, layer: int, reach: float) -> float:
+    """Empty the bins of a layer that price reached and return their mass, native unit.
+
+    Mass beyond the bar's range on the wrong side goes too: its threshold is crossed (after a margin change, say).
+    """
+    side = layer % 2
+    origin = venue.origin[side] if layer < 2 else 0.0
+    begin, end = _reached(venue, layer, reach)
     if begin > end:
         return 0.0
     taken, base = 0.0, 0.0
@@ -511,6 +535,53 @@ def _spread(
                     mass /= points
                 if mass > 0.0:
                     _add(head, venue, stored, v, side, mass, entry, worst_bottom if side == LONG else worst_top, atr)
+
+
+@lean_kernel
+def list_swept(
+    head: Record,
+    venues: Records,
+    stored: FloatArray,
+    changes: Records,
+    rows: Records,
+    bar: int,
+    bottom: float,
+    top: float,
+    mark_bottom: float,
+    mark_top: float,
+) -> None:
+    """List the bins that :func:`step` is about to burn, each side's outward from price.
+
+    ``rows`` has shape (m,), ``SWEPT_BIN``, and room for every bin of the grid on both sides; the other arguments are
+    those of :func:`step`. A liquidation layer that margin changes moved counts where :data:`VENUE` says it moved to.
+    """
+    for v in range(len(venues)):
+        _take_changes(venues[v], changes, bar)
+    for side in (LONG, SHORT):
+        mark, traded = (mark_bottom, bottom) if side == LONG else (mark_top, top)
+        lowest, highest = NO_LOW, NO_HIGH
+        for v in range(len(venues)):
+            for layer in (side, side + 2):
+                begin, end = _reached(venues[v], layer, mark if layer < 2 else traded)
+                moved = venues[v].moved[side] if layer < 2 else 0
+                if begin <= end:
+                    lowest, highest = min(lowest, begin + moved), max(highest, end + moved)
+        for steps in range(highest - lowest + 1):
+            here = highest - steps if side == LONG else lowest + steps
+            mass = 0.0
+            for v in range(len(venues)):
+                venue = venues[v]
+                for layer in (side, side + 2):
+                    begin, end = _reached(venue, layer, mark if layer < 2 else traded)
+                    k = here - venue.moved[side] if layer < 2 else here
+                    if begin <= k <= end:
+                        origin = venue.origin[side] if layer < 2 else 0.0
+                        part = stored[v, layer, k - head.first] * venue.scale[side]
+                        mass += part * base_per_unit(venue, k + origin, head.width)
+            if mass > 0.0:
+                row = rows[head.listed]
+                row.bar, row.bin, row.side, row.mass = bar, here, -1 if side == LONG else 1, mass
+                head.listed += 1
 
 
 @lean_kernel

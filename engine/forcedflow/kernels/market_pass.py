@@ -13,7 +13,7 @@ import numpy as np
 
 from forcedflow.kernels import FloatArray, IntArray, Record, Records, lean_kernel, merged_kernel, plain, small_kernel
 from forcedflow.kernels.channels import BREAKS, CLOSES, NO_CHANNEL, fit, is_due, test_bar
-from forcedflow.kernels.liquidation_map import LONG, SHORT, MapArrays, base_per_unit, step
+from forcedflow.kernels.liquidation_map import LONG, SHORT, MapArrays, base_per_unit, list_swept, step
 from forcedflow.kernels.structure import HIGHS, LOWS, RING, follow, note_pivots
 from forcedflow.kernels.voids import enters_void, exhausted, open_episode
 from forcedflow.kernels.zones import (
@@ -39,6 +39,7 @@ __all__ = [
     "OI",
     "OPENED",
     "ROOM",
+    "ROWS_PER_BAR",
     "SQUARE_LONG",
     "SQUARE_SHORT",
     "SWEPT",
@@ -55,7 +56,7 @@ __all__ = [
 ZONE_ENTRY, ZONE_SWEPT, ZONE_EXIT, FORCED_FLOW, ZONE_NEAR = 1, 2, 3, 4, 9  # tables.EventKind
 CHANNEL_BREAK, FAKE_OUT, VOID_ENTRY, VOID_EXHAUSTION = 5, 6, 7, 8
 DONE, LISTENED, ROOM, GROW = 0, 1, 2, 3
-"""Why the kernel returned: bars done, an event of the mask, event rows needed, a larger grid needed."""
+"""Why the kernel returned: bars done, an event of the mask, more rows needed, a larger grid needed."""
 
 NONE, NEAR, INSIDE, LEFT, AWAY = 0, 1, 2, 3, 4
 """A tracked zone: none, announced, price is in it, price left it on the side it came from, out of sight."""
@@ -501,6 +502,7 @@ def advance(
     rows: Records,
     rows_used: int,
     market: FloatArray,
+    swept: Records | None,
     room_below: float,
     room_above: float,
     session_hours: float,
@@ -521,6 +523,8 @@ def advance(
         ``EVENT`` rows and how many are taken; events of a bar are in the order in which they were found.
     market
         Shape (MARKET_ROWS, n): what the pass adds to each bar.
+    swept
+        ``SWEPT_BIN`` rows for what burns; without them it is not listed, nor the code for it compiled.
     room_below, room_above
         How far from price the grid must reach, bins.
     session_hours
@@ -544,6 +548,8 @@ def advance(
     count = rows_used
     for bar in range(start, stop):
         if len(rows) - count < ROWS_PER_BAR:
+            return bar, count, ROOM
+        if swept is not None and len(swept) - head.listed < 2 * stored.shape[2]:
             return bar, count, ROOM
         bottom, top = math.log(low[bar]) / head.width, math.log(high[bar]) / head.width
         if bottom - room_below < head.first or top + room_above >= head.first + stored.shape[2]:
@@ -589,6 +595,8 @@ def advance(
         for side in (LONG, SHORT):
             if pivots.count[side] > 0:
                 head.swing[side] = pivots.price[side, (pivots.count[side] - 1) % RING]
+        if swept is not None:
+            list_swept(head, venues, stored, changes, swept, bar, bottom, top, mark_bottom, mark_top)
         step(
             head, venues, stored, flows, path, stamps, changes, bar, hours,
             bottom, top, mark_bottom, mark_top, volume[bar], averages.atr,
@@ -608,15 +616,9 @@ def advance(
                 )
             if void.group[side] > 0 and void.since[side] == bar:
                 open_episode(
-                    head,
-                    void,
-                    market[OI],
-                    market[SWEPT + side],
-                    market[SWEPT + side + 2],
-                    low if side == LONG else high,
-                    side,
-                    bar,
-                )
+                    head, void, market[OI], market[SWEPT + side], market[SWEPT + side + 2],
+                    low if side == LONG else high, side, bar,
+                )  # fmt: skip
                 count = _void_row(head, void, rows, count, bar, plain(VOID_ENTRY), side)
             if void.group[side] > 0 and exhausted(
                 head, venues, stored, void, side, bar, bottom if side == LONG else top, atr,

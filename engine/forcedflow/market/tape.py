@@ -12,6 +12,7 @@ import numpy.typing as npt
 from forcedflow.data.times import DAY
 from forcedflow.kernels import records
 from forcedflow.kernels.channels import CHANNEL, CHANNEL_KINDS
+from forcedflow.kernels.liquidation_map import SWEPT_BIN
 from forcedflow.kernels.market_pass import (
     ATR,
     AVERAGES,
@@ -24,6 +25,7 @@ from forcedflow.kernels.market_pass import (
     OI,
     OPENED,
     ROOM,
+    ROWS_PER_BAR,
     SQUARE_LONG,
     SQUARE_SHORT,
     SWEPT,
@@ -42,7 +44,7 @@ from forcedflow.kernels.zones import LIMITS
 from forcedflow.market.feeds import Feed
 from forcedflow.market.liquidation_map import LiquidationMap
 from forcedflow.settings import MarketSettings
-from forcedflow.tables import LAYERS, MARKET_BARS, EventKind, Events, MapSnapshots
+from forcedflow.tables import LAYERS, MARKET_BARS, EventKind, Events, MapSnapshots, SweptMass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,6 +87,8 @@ class MarketPass:
         At how many evenly spaced closes the map is kept for drawing, the last bar's among them.
     event_rows
         Rows of the event buffer to begin with; it grows, and its size changes nothing.
+    log_swept
+        Whether to list which bins burned in each bar, and with how much mass (:meth:`swept`).
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class MarketPass:
         *,
         snapshots: int = 0,
         event_rows: int = 4096,
+        log_swept: bool = False,
     ) -> None:
         self.dataset = dataset
         self.settings = settings or MarketSettings()
@@ -114,6 +119,7 @@ class MarketPass:
         )
         self._rows = records(EVENT, event_rows)
         self._used = 0
+        self._swept = records(SWEPT_BIN, 0) if log_swept else None
         self._market = np.zeros((MARKET_ROWS, len(bars)))
         self._zones = records(ZONE, 2)
         self._averages = _averages(self.settings)
@@ -152,6 +158,7 @@ class MarketPass:
                 self._rows,
                 self._used,
                 self._market,
+                self._swept,
                 self.feed.room_below,
                 self.feed.room_above,
                 self.feed.session_hours,
@@ -165,8 +172,14 @@ class MarketPass:
             if why == GROW:
                 self._make_room()
             elif why == ROOM:
-                self._rows = np.concatenate((self._rows, records(EVENT, max(len(self._rows), 1024)))).view(np.recarray)
+                self._more_rows()
         return False
+
+    def _more_rows(self) -> None:
+        if len(self._rows) - self._used < ROWS_PER_BAR:
+            self._rows = _longer(self._rows, max(len(self._rows), 1024))
+        if self._swept is not None:
+            self._swept = _longer(self._swept, max(len(self._swept), 2 * self.map.arrays.stored.shape[2]))
 
     def _make_room(self) -> None:
         bars, width = self.dataset.bars, self.map.bin_width
@@ -179,6 +192,15 @@ class MarketPass:
         rows = self._rows[since : self._used]
         rows = rows[np.lexsort(tuple(rows[name] for name in ("group", "side", "kind", "bar")))]
         return Events.of_rows(rows)
+
+    def swept(self) -> SweptMass | None:
+        """Return what was swept in the bars so far, bin by bin; None where it was not listed."""
+        if self._swept is None:
+            return None
+        rows = self._swept[: int(self.map.arrays.head.listed[0])]
+        start = np.searchsorted(rows.bar, np.arange(self.bar + 1))
+        prices = np.exp(rows.bin * self.map.bin_width)
+        return SweptMass(*(_column(values) for values in (start, prices, rows.side, rows.mass)))
 
     @property
     def event_count(self) -> int:
@@ -195,6 +217,7 @@ class MarketPass:
             market_bars=self.market_bars(),
             snapshots=_snapshots(self.dataset.bars, closes, self._shots, self.map.bin_width),
             notes=(*self.dataset.notes, *self.feed.notes),
+            swept=self.swept(),
         )
 
     def market_bars(self) -> dict[str, npt.NDArray[Any]]:
@@ -208,6 +231,10 @@ class MarketPass:
         for column in columns.values():
             column.setflags(write=False)
         return {name: columns[name] for name in MARKET_BARS}
+
+
+def _longer(rows: Records, more: int) -> Records:
+    return np.concatenate((rows, records(rows.dtype, more))).view(np.recarray)
 
 
 def _column(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -272,6 +299,8 @@ class Tape:
     snapshots: MapSnapshots
     notes: tuple[str, ...]
     """What a reader of any result must be told."""
+    swept: SweptMass | None = None
+    """What was swept in each bar, bin by bin, where ``log_swept`` asked for it."""
 
     @property
     def bars(self) -> Bars:
@@ -307,9 +336,18 @@ def make_tape(
     *,
     snapshots: int = 1000,
     progress: Callable[[int], None] | None = None,
+    log_swept: bool = False,
 ) -> Tape:
-    """Take the market through all bars; ``progress`` is called with the number of bars done, now and then."""
-    market = MarketPass(dataset, settings, snapshots=snapshots)
+    """Take the market through all bars.
+
+    Parameters
+    ----------
+    dataset, settings, snapshots, log_swept
+        As :class:`MarketPass` takes them.
+    progress
+        Called with the number of bars done, now and then.
+    """
+    market = MarketPass(dataset, settings, snapshots=snapshots, log_swept=log_swept)
     total = len(dataset.bars)
     block = max(total // 100, 10_000)
     while market.bar < total:
