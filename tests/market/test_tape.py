@@ -24,13 +24,15 @@ ON_THE_MAP = (
     EventKind.ZONE_SWEPT,
     EventKind.ZONE_EXIT,
     EventKind.FORCED_FLOW,
+    EventKind.VOID_ENTRY,
+    EventKind.VOID_EXHAUSTION,
     EventKind.ZONE_NEAR,
 )
-"""What the plain loop knows of; structure has twins of its own (tests/market/test_structure.py)."""
+"""What the plain loop knows of; channels have a twin of their own (tests/market/test_structure.py)."""
 
 
 def numbered(groups: list[int]) -> list[int]:
-    """Number groups by size: channels and voids take identities from the same counter."""
+    """Number groups by size: channels take identities from the same counter."""
     order = {group: k for k, group in enumerate(sorted(set(groups)))}
     return [order[group] if group else -1 for group in groups]
 
@@ -75,11 +77,33 @@ def test_every_event_agrees_under_other_settings(shape: Shape, coverage: float, 
     assert_twins(dataset(shape), COARSE.model_copy(update=changed))
 
 
+VOIDS = COARSE.model_copy(
+    update={
+        "void_atr": 1.0,
+        "void_mass": 0.02,
+        "exhaust_swept": 0.0,
+        "exhaust_flow": 0.5,
+        "exhaust_dry_bars": 1,
+        "exhaust_vol": 1.2,
+    }
+)
+"""Settings under which short random markets have many voids, and moves that are exhausted in them."""
+
+
+@examples(60)
+@given(shapes(bars=90), st.sampled_from([0.005, 0.02, 0.1]), st.sampled_from([1, 3]), st.sampled_from([6, 20]))
+def test_every_void_agrees_with_the_plain_loop(shape: Shape, mass: float, dry: int, window: int) -> None:
+    changed = {"void_mass": mass, "exhaust_dry_bars": dry, "exhaust_bars": window, "min_coverage": 0.02}
+    assert_twins(dataset(shape), VOIDS.model_copy(update=changed))
+
+
 def test_twins_have_much_to_agree_on() -> None:
     market = dataset(Shape(seed=3, bars=120, step=0.02, venues=("linear", "inverse"), holders="stops", marks=True))
     assert assert_twins(market, COARSE) > 60
-    tape = make_tape(market, COARSE, snapshots=0)
-    assert set(tape.events.kind.tolist()) >= set(ON_THE_MAP)
+    assert assert_twins(market, VOIDS) > 60
+    events = make_tape(market, VOIDS, snapshots=0).events
+    assert set(events.kind.tolist()) >= set(ON_THE_MAP)
+    assert len(events.of_kind(EventKind.VOID_ENTRY)) > 3
 
 
 def assert_swept_adds_up(market: Dataset, settings: MarketSettings, piece: int) -> int:

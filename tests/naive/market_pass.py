@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from naive.liquidation_map import LONG, SHORT, NaiveMap
+from naive.voids import Episode, NaiveVoids, Past
 from naive.zones import Zone, between, outward, zones
 
 if TYPE_CHECKING:
     from forcedflow.data.series import Dataset
     from forcedflow.settings import MarketSettings
 
-ENTRY, SWEPT, EXIT, FLOW, NEAR_BY = 1, 2, 3, 4, 9
+ENTRY, SWEPT, EXIT, FLOW, INTO_VOID, EXHAUSTED, NEAR_BY = 1, 2, 3, 4, 7, 8, 9
 REARM = 1.5
 ZONES_PER_BAR = 32
 
@@ -56,6 +57,10 @@ class NaivePass:
         self.oi, self.coverage = 0.0, [0.0, 0.0]
         self.ranges: list[float] = []
         self.volumes: list[float] = []
+        self.squares: list[float] = []
+        self.sessions = dataset.calendar == "sessions"
+        self.voids = NaiveVoids(settings)
+        self.past: list[Past] = []
         self.mass: list[dict[int, float]] = [{}, {}]
         self.rows: list[Row] = []
         self.market: list[Row] = []
@@ -68,24 +73,86 @@ class NaivePass:
     def advance(self, bar: int) -> None:
         atr, volume = wilder(self.ranges, self.settings.atr_bars), wilder(self.volumes, self.settings.volume_bars)
         before = (self.position, self.oi, self.coverage)
+        since = self.bars.ts[bar] - self.bars.ts[bar - 1] if bar > 0 else 0
+        gap = since > self.bars.interval
+        if since > self.settings.channel_bars * self.bars.interval and not self.sessions:
+            self.voids.forget()
         here: list[Row] = []
-        here += self.cross(bar, LONG, math.ceil(max(self.map.bottom[bar], self.map.mark_bottom[bar])))
-        here += self.cross(bar, SHORT, math.floor(min(self.map.top[bar], self.map.mark_top[bar])))
+        entered = [False, False]
+        for side in (LONG, SHORT):
+            touched = math.ceil(max(self.map.bottom[bar], self.map.mark_bottom[bar]))
+            if side == SHORT:
+                touched = math.floor(min(self.map.top[bar], self.map.mark_top[bar]))
+            here += self.cross(bar, side, touched)
+            if self.coverage[side] >= self.settings.min_coverage:
+                ahead = self.voids.enters(side, touched, self.mass[side], self.oi, atr / self.width)
+                if ahead is not None:
+                    self.groups += 1
+                    self.voids.live[side] = Episode(self.groups, bar, ahead)
+                    entered[side] = True
         self.map.step(bar, atr)
         self.position = math.log(self.bars.close[bar]) / self.width
         self.oi, self.coverage = self.map.stock(self.position)
         self.mass = [self.map.profile(LONG), self.map.profile(SHORT)]
+        self.remember(bar, atr, volume)
         for side in (LONG, SHORT):
             here += self.flow(bar, side, volume, before[2][side])
+            here += self.void(bar, side, atr, entered=entered[side])
             here += self.watch(bar, side, atr)
         for row in here:
             self.finish(row, atr, volume, before[1])
+            row["gap"] = math.log(self.bars.open[bar] / self.bars.close[bar - 1]) if gap else 0.0
         self.rows += here
         self.market.append(self.note(atr))
         if bar > 0:
             top, bottom = max(self.map.top[bar], before[0]), min(self.map.bottom[bar], before[0])
             self.ranges.append((top - bottom) * self.width)
+            came_from = math.log(self.bars.open[bar]) if gap else before[0] * self.width
+            self.squares.append((self.position * self.width - came_from) ** 2)
         self.volumes.append(float(self.bars.volume[bar]))
+
+    def remember(self, bar: int, atr: float, volume: float) -> None:
+        burned, then = self.map.burned, bar - self.settings.momentum_bars
+        moved = math.log(self.bars.close[bar] / self.bars.close[then]) if then >= 0 else 0.0
+        self.past.append(
+            Past(
+                low=float(self.bars.low[bar]),
+                high=float(self.bars.high[bar]),
+                swept=(burned[0] + burned[2], burned[1] + burned[3]),
+                oi=self.oi,
+                volume=volume,
+                momentum=moved / atr if atr > 0.0 else 0.0,
+            )
+        )
+
+    def vols(self) -> tuple[float, float]:
+        short, long = (wilder(self.squares, n) for n in (self.settings.vol_short_bars, self.settings.vol_long_bars))
+        return math.sqrt(short), math.sqrt(long)
+
+    def void(self, bar: int, side: int, atr: float, *, entered: bool) -> list[Row]:
+        rows, episode = list[Row](), self.voids.live[side]
+        if episode is None:
+            return rows
+        if entered:
+            rows.append(self.void_row(bar, INTO_VOID, side, episode))
+        if self.voids.exhausted(side, self.past, self.mass[side], self.position, atr / self.width, self.vols()):
+            rows.append(self.void_row(bar, EXHAUSTED, side, episode))
+            self.voids.live[side] = None
+        return rows
+
+    def void_row(self, bar: int, kind: int, side: int, episode: Episode) -> Row:
+        swept, extreme, *_ = self.voids.numbers(side, self.past)
+        empty = dict.fromkeys(("near", "far", "peak", "mass_before", "mass_after", "fuel"), math.nan)
+        return empty | {
+            "bar": bar,
+            "kind": kind,
+            "side": -1 if side == LONG else 1,
+            "group": episode.group,
+            "swept": swept,
+            "age": bar - episode.since,
+            "between": episode.ahead,
+            "extreme": extreme,
+        }
 
     def ahead(self, side: int, start: int, touched: int | None = None) -> list[Zone]:
         away = -1 if side == LONG else 1
@@ -201,12 +268,18 @@ class NaivePass:
     def finish(self, row: Row, atr: float, volume: float, oi_before: float) -> None:
         side = LONG if row["side"] < 0 else SHORT
         denominator = self.oi if row["kind"] in {NEAR_BY, EXIT} else oi_before
-        row["fuel"] = row["swept" if row["kind"] == FLOW else "mass_before"] / volume if volume > 0.0 else math.nan
-        if row["kind"] != FLOW:
+        void = row["kind"] in {INTO_VOID, EXHAUSTED}  # shares already
+        if not void:
+            row["fuel"] = row["swept" if row["kind"] == FLOW else "mass_before"] / volume if volume > 0.0 else math.nan
+            row["between"] = row["extreme"] = math.nan
+        if not void and row["kind"] != FLOW:
             after = between(self.mass[side], *row.pop("edges"))
             row["mass_after"] = after / self.oi if self.oi > 0.0 else 0.0
             row["mass_before"] = row["mass_before"] / denominator if denominator > 0.0 else 0.0
-        row["swept"] = row["swept"] / denominator if denominator > 0.0 else 0.0
+        if not void:
+            row["swept"] = row["swept"] / denominator if denominator > 0.0 else 0.0
+        row["momentum"] = self.past[-1].momentum
+        row["vol_short"], row["vol_long"] = self.vols()
         row["ts"] = int(self.bars.ts[row["bar"]])
         row["close"], row["atr"] = float(self.bars.close[row["bar"]]), atr
         row["coverage"] = self.coverage[side]

@@ -13,9 +13,11 @@ import numpy as np
 
 from forcedflow.kernels import FloatArray, Record, Records, lean_kernel
 from forcedflow.kernels.liquidation_map import LONG
-from forcedflow.kernels.zones import mass_between, outward
+from forcedflow.kernels.zones import frontier, mass_between, outward
 
 __all__ = ["VOID", "enters_void", "exhausted", "open_episode"]
+
+DUST = 1e-9  # share of open interest: a bin that rounding left mass in is empty
 
 VOID = np.dtype(
     [
@@ -53,9 +55,11 @@ def enters_void(
     touched: int,
     atr: float,
 ) -> bool:
-    """Tell whether a bar that sweeps the frozen map's mass up to bin ``touched`` newly leaves a void ahead."""
+    """Tell whether a bar that reaches bin ``touched`` sweeps mass of the frozen map and newly leaves a void ahead."""
     away = -1 if side == LONG else 1
     if head.coverage[side] < min_coverage or head.oi <= 0.0:
+        return False
+    if mass_between(head, venues, stored, side, frontier(venues, side), touched) <= DUST * head.oi:
         return False
     span = int(void.reach * atr) + 1
     ahead = mass_between(head, venues, stored, side, touched + away, touched + away * span) / head.oi
