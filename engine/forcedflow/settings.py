@@ -80,7 +80,7 @@ class MarketSettings(Settings):
     align_atr: float = Field(
         default=1.0, ge=0, description="a zone that begins within so many ATR of a broken boundary is aligned with it"
     )
-    void_atr: float = Field(default=6.0, gt=0, description="how far ahead a void must reach, ATR")
+    void_atr: float = Field(default=3.0, gt=0, description="how far ahead a void must reach, ATR")
     void_mass: float = Field(default=0.003, ge=0, description="most mass within void_atr for a void, share of OI")
     exhaust_bars: int = Field(
         default=48,
