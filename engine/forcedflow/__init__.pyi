@@ -20,6 +20,10 @@ from forcedflow.report import plot as plot
 from forcedflow.report.tearsheet import tearsheet as tearsheet
 from forcedflow.settings import AccountSettings as AccountSettings
 from forcedflow.settings import MarketSettings as MarketSettings
+from forcedflow.study.compare import compare as compare
+from forcedflow.study.results import Sweep as Sweep
+from forcedflow.study.results import load_sweep as load_sweep
+from forcedflow.study.sweep import sweep as sweep
 from forcedflow.tables import Event as Event
 from forcedflow.tables import EventKind as EventKind
 from forcedflow.tables import Events as Events
@@ -56,15 +60,18 @@ __all__ = [
     "Run",
     "Side",
     "Strategy",
+    "Sweep",
     "Tape",
     "__version__",
     "check_strategy",
+    "compare",
     "contrasts",
     "dataset_names",
     "find_strategy",
     "liquidation_price",
     "load_dataset",
     "load_run",
+    "load_sweep",
     "make_tape",
     "nearer",
     "plot",
@@ -73,6 +80,7 @@ __all__ = [
     "save",
     "strategy_checks",
     "strategy_names",
+    "sweep",
     "tearsheet",
     "trade",
     "worthwhile",

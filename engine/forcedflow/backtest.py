@@ -15,6 +15,7 @@ from pydantic import Field
 from forcedflow.data import load_dataset
 from forcedflow.data.times import time_text
 from forcedflow.kernels import host_cpu
+from forcedflow.ledger import add_trials, files_hash, setting_key
 from forcedflow.market.tape import make_tape
 from forcedflow.record import Run, write
 from forcedflow.replay import Replay
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from forcedflow.market.tape import Tape
     from forcedflow.trading.ledger import Trading
 
-__all__ = ["RunConfig", "run", "save"]
+__all__ = ["RunConfig", "key_of", "run", "run_config", "save", "tried_on"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -144,17 +145,33 @@ def run(
     return run_config(settings, progress)
 
 
-def run_config(config: RunConfig, progress: Callable[[int, int], None] | None = None) -> Run:
-    """Backtest what a config says."""
-    strategy = make_strategy(config.strategy, config.params)
-    data = load_dataset(config.dataset, config.start, config.end, config.repair)
+def run_config(
+    config: RunConfig,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    tape: Tape | None = None,
+    strategy: Strategy | None = None,
+) -> Run:
+    """Backtest what a config says.
+
+    Parameters
+    ----------
+    progress
+        Called with bars done and bars in all.
+    tape
+        Of the config's data and market settings, where it was made already; the same tape serves many runs.
+    strategy
+        The config's, where it was made already.
+    """
+    strategy = strategy or make_strategy(config.strategy, config.params)
+    data = tape.dataset if tape else load_dataset(config.dataset, config.start, config.end, config.repair)
     account, fee_notes = with_venue_fees(config.account, data)
     config = config.model_copy(update={"account": account})
     total = len(data.bars)
     told = None if progress is None else lambda done: progress(done, total)
     begun = time.perf_counter()
     if strategy.is_plan():
-        tape = make_tape(data, config.market, progress=told)
+        tape = tape or make_tape(data, config.market, progress=told)
         made = time.perf_counter()
         trading = trade(data.bars, tape.events, strategy, config.account, config.seed)
     else:  # handlers need the live map: market and account step together, and one time covers both
@@ -164,15 +181,34 @@ def run_config(config: RunConfig, progress: Callable[[int, int], None] | None = 
     return _record(config, strategy, _Outcome(tape, trading, fee_notes, made - begun, time.perf_counter() - made))
 
 
-def save(run: Run, folder: str | Path) -> Path:
-    """Write a run's folder with its tearsheet, whole or not at all.
+def save(run: Run, folder: str | Path, *, count: bool = True) -> Path:
+    """Write a run's folder with its tearsheet, whole or not at all; and count the setting as tried on its data.
+
+    Parameters
+    ----------
+    count
+        Whether it goes into the trial ledger; not where that was done already.
 
     Raises
     ------
     RecordError
-        Where the folder exists or cannot be written.
+        Where the folder exists or cannot be written, or the ledger cannot.
     """
+    if count:
+        add_trials(*tried_on(run), run.config["dataset"], [key_of(run)])
     return write(run, folder, {"tearsheet.html": tearsheet(run)})
+
+
+def key_of(run: Run) -> str:
+    """Return what names a run's setting in the trial ledger."""
+    config = run.config
+    return setting_key(config["strategy_hash"], config["params"], config["market"], config["account"])
+
+
+def tried_on(run: Run) -> tuple[str, str]:
+    """Return the hashes by which the trial ledger knows a run's data: of its bars, of the files they came from."""
+    data_hash = run.config["data_hash"]
+    return data_hash, files_hash(run.summary["files"], data_hash)
 
 
 def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:

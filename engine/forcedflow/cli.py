@@ -1,4 +1,4 @@
-"""The command line: ``forcedflow run | map | liqprice | strategies | new | check | data``.
+"""The command line: ``forcedflow run | sweep | compare | map | liqprice | strategies | new | check | data``.
 
 The only module that prints. Results go to stdout, everything else to stderr. Whatever a user can mend is one line
 and exit code 2; a traceback only with ``--debug``. The engine is imported inside the commands: ``--help`` is quick.
@@ -90,6 +90,109 @@ def run(
         _print_json(_run_json(result, folder))
     else:
         _print_run(result, folder)
+
+
+@app.command()
+def sweep(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Names of datasets, or paths of their TOML files.")
+    ] = None,
+    strategy: Annotated[list[str] | None, typer.Option(help="Name or path of a strategy; may be repeated.")] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="K=VALUES", help="1,2,3 or 0.1:0.5:9 or 1:100:5:log or 4h,1d (bars) or 2bps; may be repeated."
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help='Constraint, such as "hold >= expiry"; may be repeated.')
+    ] = None,
+    settings: Set = None,
+    sample: Annotated[
+        tuple[str, int] | None,
+        typer.Option(metavar="random|sobol N", help="So many points in place of the whole grid."),
+    ] = None,
+    search: Annotated[str | None, typer.Option(help="optuna: points chosen by what the ones before scored.")] = None,
+    trials: Annotated[int, typer.Option(help="Points of a search.")] = 100,
+    score: Annotated[str, typer.Option(help="Measure to choose by; -NAME where less is better.")] = "sharpe",
+    walk_forward: Annotated[
+        str | None,
+        typer.Option(
+            metavar="train=D,test=D[,...]",
+            help="Choose on one span, trade the next; also mode=anchored, purge=D, embargo=D, choose=best.",
+        ),
+    ] = None,
+    level: Annotated[str, typer.Option(help="score, compact (daily equity too) or audit (whole records).")] = "compact",
+    start: Annotated[str | None, typer.Option("--from", help="First time, ISO, UTC.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last time, ISO, UTC.")] = None,
+    seed: Annotated[int, typer.Option(help="Of samples and searches.")] = 0,
+    repair: Repair = None,
+    jobs: Annotated[int, typer.Option(help="Local worker processes.")] = 1,
+    cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler in place of them.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results; one that holds this sweep is gone on with.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Folder of a sweep to go on with, as it was begun.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Trade many settings, with one market pass for each market setting; kept, and resumable, in a folder."""
+    with _progress("sweep", quiet=as_json, unit="settings") as progress:
+        from forcedflow.settings import parse  # noqa: PLC0415
+        from forcedflow.study.config import SweepConfig  # noqa: PLC0415
+        from forcedflow.study.store import Store  # noqa: PLC0415
+        from forcedflow.study.sweep import run_sweep  # noqa: PLC0415
+
+        if resume is not None:
+            values: dict[str, Any] = Store(resume).manifest["config"]
+        else:
+            values = {
+                "datasets": datasets or ["simulated"],
+                "strategies": strategy or ["zone_entry"],
+                "grid": dict(_pair(text, "--grid") for text in grid or ()),
+                "where": where or (),
+                "search": search,
+                "trials": trials,
+                "score": score,
+                "walk_forward": _walk_forward(walk_forward),
+                "level": level,
+                "start": start,
+                "end": end,
+                "seed": seed,
+                "repair": repair or (),
+            }
+            values |= {} if sample is None else {"sample": sample[0], "points": sample[1]}
+            for place, key, value in map(_setting, settings or ()):
+                values[place] = {**values.get(place, {}), key: value}
+        config = parse(SweepConfig, values, "sweep")
+        folder = resume or out or _new_folder(config.datasets[0], f"sweep-{config.strategies[0]}")
+        try:
+            done = run_sweep(config, jobs=jobs, cluster=cluster, out=folder, progress=progress)
+        except KeyboardInterrupt:
+            typer.echo(f"forcedflow: interrupted; go on with: forcedflow sweep --resume {folder}", err=True)
+            raise typer.Exit(130) from None
+    _show_comparison([folder], as_json, {"sweep": str(folder), "settings": done.manifest["settings"]})
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs and sweeps.")],
+    score: Annotated[str | None, typer.Option(help="Measure to read sweeps by, in place of their own.")] = None,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="Ask one sweep's table `results`.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show runs and sweeps side by side: the best plateau beside the best point, and how much of either to believe."""
+    if query is None:
+        _show_comparison(folders, as_json, {}, score)
+        return
+    from forcedflow.study import store  # noqa: PLC0415
+
+    if len(folders) != 1:
+        raise SettingsError(f"--query asks one sweep, was given {len(folders)} folders")
+    answer = store.query(folders[0], query)
+    if as_json:
+        _print_json({"rows": answer.to_pylist()})
+    else:
+        _table(tuple(answer.column_names), [tuple(map(str, row.values())) for row in answer.to_pylist()])
 
 
 @app.command("map")
@@ -334,6 +437,17 @@ def _market_setting(text: str) -> tuple[str, Any]:
     return name, value
 
 
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip() or not value.strip():
+        raise SettingsError(f"{option} needs name=values, was {text!r}")
+    return name.strip(), value.strip()
+
+
+def _walk_forward(text: str | None) -> dict[str, str] | None:
+    return None if text is None else dict(_pair(part, "--walk-forward") for part in text.split(","))
+
+
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -357,7 +471,7 @@ def _new_folder(dataset: str, strategy: str) -> Path:
 
 
 @contextmanager
-def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def _progress(what: str, *, quiet: bool, unit: str = "bars") -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on a terminal, and say what makes a first run slow."""
     from forcedflow.kernels import CACHE_DIR, CACHE_NOTE  # noqa: PLC0415
 
@@ -374,12 +488,30 @@ def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} bars"),
+        TextColumn(f"{{task.completed:,.0f}} {unit}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(what, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def _show_comparison(folders: Sequence[Path], as_json: bool, facts: dict[str, Any], score: str | None = None) -> None:
+    from forcedflow.study.compare import compare as read_all  # noqa: PLC0415
+    from forcedflow.study.reading import plain  # noqa: PLC0415
+    from forcedflow.study.text import comparison_blocks  # noqa: PLC0415
+
+    found = read_all(folders, score)
+    if as_json:
+        _print_json(facts | {"table": plain(found.rows())} | plain(found))
+        return
+    for block in comparison_blocks(found):
+        for line in block.lines:
+            typer.echo(line)
+        if block.rows:
+            _table(block.header, list(block.rows), block.wraps)
+    for folder, _ in found.sources:
+        typer.echo(folder)
 
 
 def _run_json(result: Run, folder: Path) -> dict[str, Any]:
@@ -431,14 +563,15 @@ def _bounds(field: dict[str, Any]) -> str:
     return ", ".join(f"{sign} {field[key]:g}" for key, sign in signs.items() if key in field)
 
 
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], wraps: str | None = None) -> None:
+    """Print a table; where it is too wide, the column ``wraps`` is folded, or all of them."""
     from rich import box  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=box.SIMPLE_HEAD)
     for title in header:
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=wraps is not None and title != wraps)
     for row in rows:
         table.add_row(*row)
     Console(markup=False).print(table)

@@ -1,0 +1,137 @@
+"""What a "best" of many is worth: the probabilistic and the deflated Sharpe ratio, and the probability of overfitting.
+
+Sources: Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier; (2014), The Deflated Sharpe Ratio;
+Bailey, Borwein, Lopez de Prado and Zhu (2017), The Probability of Backtest Overfitting.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from forcedflow.errors import SettingsError
+
+if TYPE_CHECKING:
+    from forcedflow.tables import FloatArray
+
+__all__ = ["Overfitting", "deflated_sharpe", "expected_best", "overfitting", "probabilistic_sharpe"]
+
+_NORMAL: Final = NormalDist()
+_EULER: Final = 0.5772156649015329
+_BLOCK: Final = 512  # splits at a time: bounds the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Overfitting:
+    """The probability of backtest overfitting by combinatorially symmetric cross-validation."""
+
+    pbo: float
+    """Share of the splits in which the best half-sample setting ranks in the lower half of the other half."""
+    degradation: float
+    """Slope of the out-of-sample Sharpe ratio of the chosen setting on its in-sample one; NaN where undefined."""
+    loss: float
+    """Share of the splits in which the chosen setting loses out of sample."""
+    splits: int
+    blocks: int
+    """S: how many equal blocks of days the splits are made of."""
+
+
+def probabilistic_sharpe(sharpe: float, error: float, benchmark: float = 0.0) -> float:
+    """Return the probability that the true Sharpe ratio exceeds a benchmark (PSR).
+
+    Parameters
+    ----------
+    sharpe, error, benchmark
+        The ratio and its standard error for non-normal returns, as the scorecard has them, and the benchmark, all
+        annualised alike (or none of them).
+
+    Returns
+    -------
+    float
+        NaN where the ratio is undefined.
+    """
+    if not (math.isfinite(sharpe) and math.isfinite(error) and error > 0.0):
+        return math.nan
+    return _NORMAL.cdf((sharpe - benchmark) / error)
+
+
+def expected_best(variance: float, trials: int) -> float:
+    """Return the expected maximum of the Sharpe ratios of independent trials without skill.
+
+    Parameters
+    ----------
+    variance
+        Of the Sharpe ratios over the trials.
+    trials
+        How many; correlated ones count for less than they are, so the result is cautious.
+    """
+    if trials < 2:
+        return 0.0
+    first, second = _NORMAL.inv_cdf(1.0 - 1.0 / trials), _NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
+    return math.sqrt(variance) * ((1.0 - _EULER) * first + _EULER * second)
+
+
+def deflated_sharpe(sharpe: float, error: float, variance: float, trials: int) -> float:
+    """Return the probability that the best of many trials is truly above the best of trials without skill (DSR)."""
+    return probabilistic_sharpe(sharpe, error, expected_best(variance, trials))
+
+
+def overfitting(returns: FloatArray, blocks: int = 16) -> Overfitting:
+    """Estimate how often the best setting of one half of the days is below the median in the other half.
+
+    Parameters
+    ----------
+    returns
+        Shape (days, settings): simple returns; the first days that do not fill the blocks are left out.
+    blocks
+        S, even: every choice of half of the blocks is one split.
+
+    Raises
+    ------
+    SettingsError
+        For fewer than two settings, or fewer than two days a block.
+    """
+    days, settings = returns.shape
+    if blocks < 2 or blocks % 2:
+        raise SettingsError(f"PBO needs an even number of blocks, was {blocks}")
+    if settings < 2 or days < 2 * blocks:
+        raise SettingsError(
+            f"PBO needs two settings and {2 * blocks} days, was given {settings} settings and {days} days"
+        )
+    size = days // blocks
+    cut = returns[days - size * blocks :].reshape(blocks, size, settings)
+    sums, squares = cut.sum(axis=1), np.square(cut).sum(axis=1)
+    halves = np.array(list(combinations(range(blocks), blocks // 2)))
+    count = size * blocks // 2
+    below, lost, ins, outs = 0.0, 0, [], []
+    for chunk in np.array_split(halves, math.ceil(len(halves) / _BLOCK)):
+        chosen = np.zeros((len(chunk), blocks))
+        np.put_along_axis(chosen, chunk, 1.0, axis=1)
+        inside = _ratios(chosen @ sums, chosen @ squares, count)
+        outside = _ratios((1.0 - chosen) @ sums, (1.0 - chosen) @ squares, count)
+        rows, best = np.arange(len(chunk)), inside.argmax(axis=1)
+        reached = outside[rows, best]
+        # The relative rank of the best, ties in the middle; its logit is below zero where that is under a half.
+        ranks = (outside < reached[:, None]).sum(axis=1) + ((outside == reached[:, None]).sum(axis=1) + 1) / 2
+        below += float((ranks / (settings + 1) <= 0.5).sum())
+        lost += int((reached < 0.0).sum())
+        ins.append(inside[rows, best])
+        outs.append(reached)
+    x, y = np.concatenate(ins), np.concatenate(outs)
+    spread = float(np.square(x - x.mean()).sum())
+    slope = float(((x - x.mean()) * (y - y.mean())).sum()) / spread if spread > 0.0 else math.nan
+    return Overfitting(below / len(halves), slope, lost / len(halves), len(halves), blocks)
+
+
+def _ratios(sums: FloatArray, squares: FloatArray, count: int) -> FloatArray:
+    """Sharpe ratios a day of sums over ``count`` days; 0 of a setting that never moved."""
+    mean = sums / count
+    variance = np.maximum(squares - sums * mean, 0.0) / (count - 1)
+    moved = variance > 1e-24 + 1e-18 * squares
+    ratios: FloatArray = np.where(moved, mean / np.sqrt(np.where(moved, variance, 1.0)), 0.0)
+    return ratios
