@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,12 @@ def shared_data() -> Path:
     if not (folder / "binance_um").is_dir():
         skip(f"no real market data at {folder}; set FORCEDFLOW_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trial_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep what the tests try out of the ledger in results/."""
+    file = tmp_path_factory.mktemp("ledger") / "ledger.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORCEDFLOW_LEDGER", str(file))
+        yield file

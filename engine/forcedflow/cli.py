@@ -529,11 +529,20 @@ def _run_json(result: Run, folder: Path) -> dict[str, Any]:
         "trades": summary["trades"],
         "ambiguous_bars": summary["ambiguous_bars"],
         "warnings": summary["warnings"],
+        "trials": _trials(result),
         "scorecard": result.scorecard,
         "blind": result.blind,
         "market_pass_s": result.timings["market_pass_s"],
         "trade_pass_s": result.timings["trade_pass_s"],
     }
+
+
+def _trials(result: Run) -> int:
+    """Count the settings that were tried on the files of a run."""
+    from forcedflow.backtest import tried_on  # noqa: PLC0415
+    from forcedflow.ledger import count_trials  # noqa: PLC0415
+
+    return count_trials(*tried_on(result)).files
 
 
 def _print_run(result: Run, folder: Path) -> None:
@@ -547,6 +556,7 @@ def _print_run(result: Run, folder: Path) -> None:
     _table(("measure", "value"), summary_rows(result))
     for name in ("placement", "selection"):
         typer.echo(verdict(name, result.blind.get(name)))
+    typer.echo(f"settings tried on this data so far: {_trials(result)}")
     typer.echo(f"\n{folder / 'tearsheet.html'}")
 
 

@@ -36,8 +36,7 @@ __all__ = ["Axis", "Declared", "Place", "declarations", "known_name", "make_axis
 Place = Literal["params", "market", "account"]
 """Who declares a setting: the strategy, the market, the account."""
 
-_NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_UNIT: Final = re.compile(rf"({_NUMBER.pattern})\s*(bps|%)")
+_UNIT: Final = re.compile(r"(?P<number>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*(?P<unit>bps|%)")
 _DURATION: Final = re.compile(r"\d+\s*(s|min|h|d|w|m)")
 
 
@@ -247,17 +246,15 @@ def _read(declared: Declared, piece: object, interval: int) -> object:
         return piece.item() if isinstance(piece, np.generic) else piece
     text = piece.strip()
     if declared.numeric and (unit := _UNIT.fullmatch(text)) is not None:
-        return _with_unit(declared, float(unit[1]), unit.groups()[-1], text)
+        return _with_unit(declared, float(unit["number"]), unit["unit"], text)
     if declared.numeric and _DURATION.fullmatch(text):
         return _bars(declared, text, interval)
-    if declared.numeric and _NUMBER.fullmatch(text):
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
     if text == "none" and type(None) in declared.kinds:
         return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        return text  # a word; or a number that TOML writes otherwise, such as .5, which the declaration reads
 
 
 def _with_unit(declared: Declared, number: float, unit: str, text: str) -> float:

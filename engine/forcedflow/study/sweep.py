@@ -182,7 +182,10 @@ def run_sweep(
     manifest = _manifest(config, groups, None if settings is None else sum(map(len, settings)))
     store = None if out is None else Store.begin(out, manifest)
     keeper = _Keeper(manifest, store, groups, progress)
-    with workers(jobs, cluster, {g.source.data_hash: g.data for g in groups}, send=send) as who:
+    loaded = {group.source.data_hash: group.data for group in groups}
+    everything = send if send is not None else cluster is not None
+    sent = {group.source.data_hash for group in groups if everything or group.source.ref is None}
+    with workers(jobs, cluster, loaded, sent) as who:
         if settings is None:
             _search(config, groups[0], keeper, who)
         else:

@@ -102,28 +102,17 @@ def walk_blocks(walk: WalkReading) -> list[Block]:
     rows = tuple(
         (
             f"{fold.times[0][:10]} to {fold.times[1][:10]}",
-            f"{fold.times[2][:10]} to {fold.times[3][:10]}",
+            f"to {fold.times[3][:10]}",
             point_text(fold.point) if fold.setting is not None else "none had a score: not traded",
             number(fold.train_score),
-            number(fold.train_robust),
             number(fold.test_score),
             number(fold.test_card.get("total_return"), "total_return"),
             number(fold.test_card.get("trades")),
         )
         for fold in walk.folds
     )
-    score = walk.score
-    header = (
-        "trained",
-        "tested",
-        "chosen",
-        f"{score} trained",
-        "with neighbours",
-        f"{score} tested",
-        "return",
-        "trades",
-    )
-    return [Block(head, header, rows)]
+    header = ("trained", "tested", "chosen", "in sample", "out of sample", "return", "trades")
+    return [Block(head, header, rows, "chosen")]
 
 
 def heatmap_block(picture: Heatmap, score: str) -> Block:

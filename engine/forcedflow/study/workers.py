@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forcedflow.errors import SettingsError
 from forcedflow.study.tasks import Task, forget, run_task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from forcedflow.data.series import Dataset
 
-__all__ = ["Outcome", "Workers", "workers"]
+__all__ = ["PATIENCE", "Outcome", "Workers", "workers"]
+
+PATIENCE: Final = "10s"
+"""How long a scheduler may take to answer."""
+
+_TRIES: Final = 2  # alone, of a task that was running where a worker died
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Workers(Protocol):
 
 @contextmanager
 def workers(
-    jobs: int, cluster: str | None, datasets: Mapping[str, Dataset], *, send: bool | None = None
+    jobs: int, cluster: str | None, datasets: Mapping[str, Dataset], sent: Collection[str]
 ) -> Iterator[Workers]:
     """Open workers, and close them whatever happens.
 
@@ -50,9 +55,8 @@ def workers(
         Address of a Dask scheduler in place of local processes, such as ``tcp://10.0.0.5:8786``.
     datasets
         The bars by data hash.
-    send
-        Whether each dataset is sent to the workers once (a cluster may not see the files), or read by them where they
-        are. Left out: a cluster is sent them, local processes read. Data made in memory are sent in any case.
+    sent
+        Hashes of those that other processes are sent, once; the rest they read from where it lies.
 
     Raises
     ------
@@ -66,34 +70,33 @@ def workers(
             forget()
         return
     try:
-        import distributed  # noqa: PLC0415  (an extra)
+        import dask  # noqa: PLC0415  (an extra)
+        import distributed  # noqa: PLC0415
     except ImportError as error:
         wanted = "--cluster" if cluster else "--jobs"
         raise SettingsError(f"{wanted} takes Dask: pip install 'forcedflow[cluster]', or leave it out") from error
+    parcel = {key: data for key, data in datasets.items() if key in sent}
     # Its own log tells of every worker that stops; a sweep reports what matters.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if cluster is not None:
         try:
-            client = distributed.Client(cluster, timeout="10s", set_as_default=False)
+            client = distributed.Client(cluster, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise SettingsError(f"no Dask scheduler answers at {cluster}: {error}") from error
         with client:
-            yield _Dask(client, datasets if send in {None, True} else {})
+            yield _Dask(client, parcel)
         return
-    # Numba would start as many threads as there are cores in each worker; kernels run in one.
-    options: dict[str, Any] = {"env": {"NUMBA_NUM_THREADS": "1"}, "dashboard_address": None}
+    # Numba would start as many threads as there are cores in each worker; kernels run in one. One death of its worker
+    # is enough to try a task alone.
+    options: dict[str, Any] = {"env": {"NUMBA_NUM_THREADS": "1"}, "dashboard_address": None, "memory_limit": 0}
     with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(
-            n_workers=jobs,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-            **options,
+            n_workers=jobs, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL, **options
         ) as local,
         distributed.Client(local, set_as_default=False) as client,
     ):
-        yield _Dask(client, datasets if send else {})
+        yield _Dask(client, parcel)
 
 
 class _Here:
@@ -115,52 +118,58 @@ class _Here:
 class _Dask:
     """Processes that a Dask scheduler knows."""
 
-    def __init__(self, client: Any, datasets: Mapping[str, Dataset]) -> None:
-        self._client = client
-        self._sent = {key: client.scatter(data, broadcast=True, hash=False) for key, data in datasets.items()}
+    def __init__(self, client: Any, sent: Mapping[str, Dataset]) -> None:
+        self._client, self._datasets = client, sent
+        self._held: dict[str, Any] = {}
+        self._send()
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield outcomes; a task that takes its worker down is tried alone once more, then set aside.
+        """Yield outcomes; a task that takes its workers down is set aside in the end.
 
-        Dask tries the tasks of a worker that died again, and blames them all. So those that it gives up on run one by
-        one at the end: only the one that kills a worker then is to blame.
+        Dask blames every task that a dying worker had. So those that it gives up on run one by one at the end: what takes
+        workers down then is to blame, and nothing else is lost.
         """
         blamed: list[Task] = []
-        for task, future in self._finished(tasks):
-            if future.status == "error" and _lost(future.exception()):
+        for task, outcome in self._tried(tasks):
+            if outcome is None:
                 blamed.append(task)
             else:
-                yield _outcome(task, future)
+                yield outcome
         for task in blamed:
-            yield from (_outcome(task, future) for task, future in self._finished([task]))
+            for _ in range(_TRIES):
+                self._send()  # the bars may have gone with the workers that held them
+                ((_, outcome),) = self._tried([task])
+                if outcome is not None:
+                    break
+            yield outcome or Outcome(task, None, "it takes down the worker that tries it: memory, or code that crashes")
 
-    def _finished(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
+    def _send(self) -> None:
+        self._held = {key: self._client.scatter(data, broadcast=True) for key, data in self._datasets.items()}
+
+    def _tried(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome | None]]:
+        """Yield each task with its outcome, None where the worker was lost."""
         from distributed import as_completed  # noqa: PLC0415
 
         running = {self._submit(task): task for task in tasks}
         try:
             for future in as_completed(list(running), loop=self._client.loop):
-                yield running[future], future
-                future.release()
+                task = running[future]
+                yield task, _outcome(task, future)
+                future.release()  # the rows are here: no worker need keep them
         finally:
             self._client.cancel(list(running))
 
     def _submit(self, task: Task) -> Any:
-        data = self._sent.get(task.source.data_hash)
-        return self._client.submit(run_task, task, data, pure=False, retries=0)
+        return self._client.submit(run_task, task, self._held.get(task.source.data_hash), pure=False)
 
 
-def _lost(error: BaseException) -> bool:
-    return type(error).__name__ == "KilledWorker"
-
-
-def _outcome(task: Task, future: Any) -> Outcome:
+def _outcome(task: Task, future: Any) -> Outcome | None:
     if future.status == "finished":
         return Outcome(task, future.result())
-    error = future.exception() if future.status == "error" else RuntimeError("it was cancelled")
-    if _lost(error):
-        return Outcome(task, None, "it took down every worker that tried it: out of memory, or code that crashes")
-    return Outcome(task, None, _told(error))
+    if future.status == "cancelled":  # its bars were lost with a worker
+        return None
+    error = future.exception()
+    return None if type(error).__name__ == "KilledWorker" else Outcome(task, None, _told(error))
 
 
 def _told(error: BaseException) -> str:
