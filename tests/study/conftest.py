@@ -44,21 +44,21 @@ class {name}(ff.Strategy):
 '''
 PLANS = TWINS.format(
     name="Plans",
-    form='''
+    form="""
     listens = (ff.EventKind.FORCED_FLOW,)
 
     def plan(self, events):
         stop = events.close * (1 + events.side * self.stop_atr * events.atr)
         return ff.Plan(-events.side, size=0.01, stop=stop, hold=24)
-''',
+""",
 )
 HANDLES = TWINS.format(
     name="Handles",
-    form='''
+    form="""
     def on_forced_flow(self, event, market, account):
         stop = event.close * (1 + event.side * self.stop_atr * event.atr)
         account.submit(-event.side, size=0.01, stop=stop, hold=24)
-''',
+""",
 )
 """The same strategy in both forms."""
 

@@ -132,7 +132,12 @@ def test_what_a_setting_cannot_take_is_refused(name: str, written: Any, words: s
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("sise", "did you mean size"), ("bin_bps", "market.bin_bps"), ("market.bin_bp", "market.bin_bps"), ("zz", "known")],
+    [
+        ("sise", "did you mean size"),
+        ("bin_bps", "market.bin_bps"),
+        ("market.bin_bp", "market.bin_bps"),
+        ("zz", "known"),
+    ],
 )
 def test_unknown_names_are_guessed(name: str, hint: str) -> None:
     with pytest.raises(SettingsError, match=hint):

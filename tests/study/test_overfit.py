@@ -21,7 +21,10 @@ def sample() -> npt.NDArray[np.float64]:
     """400 days of 20 settings, from a formula, skewed and with fat tails."""
     t, k = np.arange(400)[:, None], np.arange(20)[None, :]
     waves = 0.01 * np.sin(1.7 * t + k) + 0.00003 * k
-    return waves + 0.006 * ((t * (k + 3) + t * t) % 11 - 5) / 5 + 0.02 * ((t * (k + 1)) % 97 == 0)
+    returns: npt.NDArray[np.float64] = (
+        waves + 0.006 * ((t * (k + 3) + t * t) % 11 - 5) / 5 + 0.02 * ((t * (k + 1)) % 97 == 0)
+    )
+    return returns
 
 
 def ratios(returns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -20,7 +20,10 @@ def axis(name: str, *values: Any) -> Axis:
 
 
 def grid(*axes: Axis) -> list[dict[str, Any]]:
-    return [dict(zip([a.name for a in axes], values, strict=True)) for values in itertools.product(*(a.values for a in axes))]
+    return [
+        dict(zip([a.name for a in axes], values, strict=True))
+        for values in itertools.product(*(a.values for a in axes))
+    ]
 
 
 def test_a_lonely_peak_loses_to_a_plateau() -> None:

@@ -17,9 +17,11 @@ import pytest
 
 import forcedflow as ff
 from forcedflow.errors import RecordError
+from forcedflow.study import workers
 from forcedflow.study.store import Store
+from forcedflow.study.tasks import run_task
 
-SPAN = {"start": "2025-01-08", "end": "2025-01-12"}
+SPAN: dict[str, Any] = {"start": "2025-01-08", "end": "2025-01-12"}
 GRID = {"stop_atr": "0.5:2:4", "market.bin_bps": [10, 20]}
 SWEPT: dict[str, Any] = {
     "grid": {"stop_atr": "0.5:2:8", "market.bin_bps": "5,7,10,14,20", "risk": "1%,2%"},
@@ -78,10 +80,12 @@ def test_what_is_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest.
     parts[3].unlink()
     (out / "parts" / ".x.parquet.abc.tmp").write_bytes(b"torn")
     done: list[Any] = []
-    from forcedflow.study import workers  # noqa: PLC0415
 
-    real = workers.run_task
-    monkeypatch.setattr(workers, "run_task", lambda *given: done.append(given) or real(*given))
+    def noted(*given: Any) -> Any:
+        done.append(given)
+        return run_task(*given)
+
+    monkeypatch.setattr(workers, "run_task", noted)
     again = ff.sweep(grid=GRID, out=out, **SPAN)
     assert len(done) == 1
     assert again.rows.equals(first.rows)
@@ -89,16 +93,19 @@ def test_what_is_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_search_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    search: dict[str, Any] = {"grid": {"stop_atr": "0.3:3", "mode": "absorb,ride"}, "search": "optuna", "trials": 20, **SPAN}
+    search: dict[str, Any] = {
+        "grid": {"stop_atr": "0.3:3", "mode": "absorb,ride"},
+        "search": "optuna",
+        "trials": 20,
+        **SPAN,
+    }
     whole = ff.sweep(**search)
-    from forcedflow.study import workers  # noqa: PLC0415
-
-    real, calls = workers.run_task, iter(range(100))
+    calls = iter(range(100))
 
     def stops(*given: Any) -> Any:
         if next(calls) == 11:
             raise KeyboardInterrupt
-        return real(*given)
+        return run_task(*given)
 
     monkeypatch.setattr(workers, "run_task", stops)
     with pytest.raises(KeyboardInterrupt):
@@ -109,14 +116,10 @@ def test_a_search_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_failed_tasks_are_told_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from forcedflow.study import workers  # noqa: PLC0415
-
-    real = workers.run_task
-
     def fails(task: Any, data: Any = None) -> Any:
         if task.jobs[0].number == 1:
             raise MemoryError("no room")
-        return real(task, data)
+        return run_task(task, data)
 
     with monkeypatch.context() as patch:
         patch.setattr(workers, "run_task", fails)
@@ -124,7 +127,7 @@ def test_failed_tasks_are_told_and_tried_again(tmp_path: Path, monkeypatch: pyte
         assert partly.failures == [{"settings": [1], "why": "MemoryError: no room"}]
         assert partly.table["setting"].tolist() == [0, 2]
         patch.setattr(workers, "run_task", lambda *_: (_ for _ in ()).throw(MemoryError("none")))
-        with pytest.raises(RecordError, match="no task.*MemoryError: none"):
+        with pytest.raises(RecordError, match=r"no task.*MemoryError: none"):
             ff.sweep(grid={"stop_atr": [1, 2]}, **SPAN)
     whole = ff.sweep(grid={"stop_atr": [1, 2, 3]}, out=tmp_path / "s", **SPAN)
     assert whole.failures == []
@@ -134,26 +137,26 @@ def test_failed_tasks_are_told_and_tried_again(tmp_path: Path, monkeypatch: pyte
 def test_a_folder_holds_one_sweep(tmp_path: Path) -> None:
     out = tmp_path / "s"
     ff.sweep(grid=GRID, out=out, **SPAN)
-    with pytest.raises(RecordError, match="another sweep, with another data_hash, grid, start"):
+    with pytest.raises(RecordError, match=r"another sweep, with another data_hash, grid, start"):
         ff.sweep(grid={"stop_atr": [1]}, out=out, end=SPAN["end"])
-    with pytest.raises(RecordError, match="another score"):
+    with pytest.raises(RecordError, match=r"another score"):
         ff.sweep(grid=GRID, out=out, score="calmar", **SPAN)
     (tmp_path / "else").mkdir()
     (tmp_path / "else" / "file").write_text("")
-    with pytest.raises(RecordError, match="holds no sweep"):
+    with pytest.raises(RecordError, match=r"holds no sweep"):
         ff.sweep(grid=GRID, out=tmp_path / "else", **SPAN)
     with pytest.raises(RecordError, match=r"no sweep.json"):
         Store(tmp_path / "else")
     text = (out / "sweep.json").read_text()
     (out / "sweep.json").write_text(text.replace('"format": 1', '"format": 0'))
-    with pytest.raises(RecordError, match="format 0, this version reads 1"):
+    with pytest.raises(RecordError, match=r"format 0, this version reads 1"):
         ff.load_sweep(out)
     (out / "sweep.json").write_text(text[:50])
-    with pytest.raises(RecordError, match="damaged"):
+    with pytest.raises(RecordError, match=r"damaged"):
         ff.load_sweep(out)
     (out / "sweep.json").write_text(text)
     next((out / "parts").glob("*.parquet")).write_bytes(b"PAR1")
-    with pytest.raises(RecordError, match="damaged.*remove it"):
+    with pytest.raises(RecordError, match=r"damaged.*remove it"):
         ff.load_sweep(out)
 
 
@@ -163,9 +166,9 @@ def test_sql_over_the_parts(tmp_path: Path) -> None:
     expected = swept.table.groupby("market.bin_bps")["sharpe"].max()
     assert found["bins"].tolist() == [10.0, 20.0]
     assert found["best"].tolist() == expected.tolist()
-    with pytest.raises(RecordError, match="nowhere"):
+    with pytest.raises(RecordError, match=r"nowhere"):
         swept.query("select * from nowhere")
-    with pytest.raises(RecordError, match="out=DIR"):
+    with pytest.raises(RecordError, match=r"out=DIR"):
         ff.sweep(grid={"stop_atr": [1]}, **SPAN).query("select 1")
 
 
@@ -174,7 +177,13 @@ def test_columns_hold_what_axes_hold(tmp_path: Path, files: dict[str, str]) -> N
     text = Path(files["plans"]).read_text().replace("stop_atr: float", "days: int = 3\n    stop_atr: float")
     named = tmp_path / "named.py"
     named.write_text(text)
-    grid = {"stop_atr": [1, 2], "mode": "absorb", "once_per_group": [True, False], "market.profile": "none", "days": [1, 2]}
+    grid = {
+        "stop_atr": [1, 2],
+        "mode": "absorb",
+        "once_per_group": [True, False],
+        "market.profile": "none",
+        "days": [1, 2],
+    }
     swept = ff.sweep("simulated", ["zone_entry", str(named)], grid, out=tmp_path / "s", **SPAN)
     schema = swept.rows.schema
     assert schema.field("params.days").type == pa.int64()

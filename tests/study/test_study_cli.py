@@ -74,7 +74,9 @@ def test_samples_searches_and_walks(run_cli: Cli, tmp_path: Path) -> None:
     sampled = told(run_cli("sweep", "--grid", "stop_atr=0.5:2", "--sample", "sobol", "5", *SPAN, "--json"))
     assert sampled["settings"] == 5
     searched = told(
-        run_cli("sweep", "--grid", "stop_atr=0.5:2", "--search", "optuna", "--trials", "9", *SPAN, "--json", "--out", "s")
+        run_cli(
+            "sweep", "--grid", "stop_atr=0.5:2", "--search", "optuna", "--trials", "9", *SPAN, "--json", "--out", "s"
+        )
     )
     assert searched["readings"][0]["settings"] == 9
     walked = told(
@@ -82,7 +84,19 @@ def test_samples_searches_and_walks(run_cli: Cli, tmp_path: Path) -> None:
     )
     assert len(walked["walks"][0]["folds"]) == 2
     held = told(
-        run_cli("sweep", "--set", "market.bin_bps=20", "--set", "mode=ride", "--grid", "risk=1%", *SPAN, "--json", "--out", "h")
+        run_cli(
+            "sweep",
+            "--set",
+            "market.bin_bps=20",
+            "--set",
+            "mode=ride",
+            "--grid",
+            "risk=1%",
+            *SPAN,
+            "--json",
+            "--out",
+            "h",
+        )
     )
     assert held["readings"][0]["best"]["card"] == ff.run(
         params={"mode": "ride", "risk": 0.01}, market={"bin_bps": 20}, start=SPAN[1], end=SPAN[3]

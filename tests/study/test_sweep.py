@@ -23,7 +23,7 @@ from forcedflow.trading.account import with_venue_fees
 from generators import COARSE, Shape, dataset, examples, shapes
 
 NAMES = [measure.name for measure in MEASURES]
-SPAN = {"start": "2025-01-08", "end": "2025-01-14"}
+SPAN: dict[str, Any] = {"start": "2025-01-08", "end": "2025-01-14"}
 
 
 def card_of(sweep: ff.Sweep, row: int) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def card_of(sweep: ff.Sweep, row: int) -> dict[str, Any]:
 def alone(sweep: ff.Sweep, row: int, grid: dict[str, Any], strategy: str, **span: Any) -> ff.Run:
     """Run one row's setting by itself."""
     point = {name: sweep.table[name].iloc[row] for name in grid}
-    given_: dict[str, dict[str, Any]] = {"params": {}, "market": {}, "account": {}}
+    given_: dict[str, Any] = {"params": {}, "market": {}, "account": {}}
     for name, value in point.items():
         place, dot, field = name.rpartition(".")
         given_[place if dot else "params"][field] = value.item() if isinstance(value, np.generic) else value
@@ -74,8 +74,8 @@ def test_every_row_of_a_handler_is_its_own_run(files: dict[str, str]) -> None:
 def test_every_row_is_its_own_run_on_real_data(shared_data: Path) -> None:
     del shared_data
     grid = {"stop_atr": [0.5, 1.5], "market.zone_on": [0.01, 0.02]}
-    span = {"start": "2025-12-01", "end": "2025-12-20"}
-    swept = ff.sweep("btcusdt-5m", "zone_entry", grid, **span)  # type: ignore[arg-type]
+    span: dict[str, Any] = {"start": "2025-12-01", "end": "2025-12-20"}
+    swept = ff.sweep("btcusdt-5m", "zone_entry", grid, **span)
     assert swept.table["trades"].sum() > 0
     for row in (1, 2):
         assert card_of(swept, row) == alone(swept, row, grid, "zone_entry", **span).scorecard
@@ -108,7 +108,7 @@ def test_both_forms_of_a_strategy_give_the_same_table(files: dict[str, str]) -> 
     assert len(swept.table) == 6
     assert swept.rows.select(NAMES).slice(0, 3).to_pylist() == swept.rows.select(NAMES).slice(3).to_pylist()
     assert [reading.strategy for reading in swept.readings()] == [files["plans"], files["handles"]]
-    with pytest.raises(SettingsError, match="2 readings"):
+    with pytest.raises(SettingsError, match=r"2 readings"):
         swept.best()
 
 
@@ -143,9 +143,9 @@ def test_a_span_is_a_run_of_its_own_on_a_warm_map(files: dict[str, str]) -> None
 def test_days_are_those_of_the_daily_equity(seed: int) -> None:
     for calendar in ("24/7", "sessions"):
         data = dataset(Shape(seed=seed, gaps=True, interval=6 * 3_600_000_000_000))
-        ends = day_ends(data.bars, calendar)  # type: ignore[arg-type]
+        ends = day_ends(data.bars, calendar)
         kind = ff.find_strategy("zone_entry")
-        tape = ff.make_tape(replace(data, calendar=calendar), COARSE, snapshots=0)  # type: ignore[arg-type]
+        tape = ff.make_tape(replace(data, calendar=calendar), COARSE, snapshots=0)
         (scored,) = score_settings(tape, kind, [{}], AccountSettings(), "compact")
         assert scored.daily is not None
         assert len(scored.daily) == len(ends)
@@ -160,9 +160,9 @@ def test_levels_keep_what_they_say(tmp_path: Path) -> None:
     assert "daily" not in score.rows.column_names
     assert score.table.equals(compact.table)
     assert audit.rows.equals(compact.rows)
-    with pytest.raises(RecordError, match="level compact"):
+    with pytest.raises(RecordError, match=r"level compact"):
         score.daily(0)
-    with pytest.raises(SettingsError, match="give a folder"):
+    with pytest.raises(SettingsError, match=r"give a folder"):
         ff.sweep(grid=grid, level="audit", **SPAN)
     for row in (0, 3):
         record = ff.load_run(tmp_path / "audit" / "runs" / audit.table["key"][row])
@@ -210,7 +210,7 @@ def test_a_search_finds_more_than_its_first_points_and_repeats_itself() -> None:
 def test_a_search_ends_where_there_is_nothing_new() -> None:
     swept = ff.sweep(grid={"mode": "absorb,ride"}, search="optuna", trials=50, **SPAN)
     assert sorted(swept.table["mode"]) == ["absorb", "ride"]
-    with pytest.raises(SettingsError, match="refused 100 points"):
+    with pytest.raises(SettingsError, match=r"refused 100 points"):
         ff.sweep(grid={"stop_atr": "1:2"}, where="stop_atr > 3", search="optuna", **SPAN)
 
 
@@ -219,7 +219,7 @@ def test_a_sweep_counts_as_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     swept = ff.sweep(grid={"risk": "0.1%:1%:4"}, **SPAN)
     group = swept.manifest["groups"][0]
     assert count_trials(group["data_hash"], group["files"]).files == 4
-    ff.save(ff.run("simulated", params={"risk": 0.001}, **SPAN), tmp_path / "one")  # type: ignore[arg-type]
+    ff.save(ff.run("simulated", params={"risk": 0.001}, **SPAN), tmp_path / "one")
     assert count_trials(group["data_hash"], group["files"]).files == 4
     ff.sweep(grid={"risk": "0.1%,2%"}, end="2025-01-09")
     assert count_trials(group["data_hash"], group["files"]).bars == 4

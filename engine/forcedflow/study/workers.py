@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -88,15 +90,27 @@ def workers(
         return
     # Numba would start as many threads as there are cores in each worker; kernels run in one. One death of its worker
     # is enough to try a task alone.
-    options: dict[str, Any] = {"env": {"NUMBA_NUM_THREADS": "1"}, "dashboard_address": None, "memory_limit": 0}
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        distributed.LocalCluster(
-            n_workers=jobs, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL, **options
-        ) as local,
-        distributed.Client(local, set_as_default=False) as client,
-    ):
-        yield _Dask(client, parcel)
+    options: dict[str, Any] = {"env": {"NUMBA_NUM_THREADS": "1"}, "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        with _deaf_to_interrupts():
+            local = distributed.LocalCluster(
+                n_workers=jobs, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL, **options
+            )
+        with local, distributed.Client(local, set_as_default=False) as client:
+            yield _Dask(client, parcel)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, which a terminal sends to all of them: their parent ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does, and only it is interrupted
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Here:
@@ -126,8 +140,8 @@ class _Dask:
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield outcomes; a task that takes its workers down is set aside in the end.
 
-        Dask blames every task that a dying worker had. So those that it gives up on run one by one at the end: what takes
-        workers down then is to blame, and nothing else is lost.
+        Dask blames every task that a dying worker had. So those that it gives up on run one by one at the end: what
+        takes workers down then is to blame, and nothing else is lost.
         """
         blamed: list[Task] = []
         for task, outcome in self._tried(tasks):
