@@ -39,7 +39,7 @@ class FoldChoice:
     times: tuple[str, ...]
     """First and last moment of training, first and last of the test, ISO UTC."""
     setting: int | None
-    """None where no setting had a score in training: the test span is not traded."""
+    """None where no setting had a score in training (with its neighbours): the test span is not traded."""
     point: dict[str, Any]
     train_score: float
     train_robust: float
