@@ -77,6 +77,8 @@ def test_values_that_do_not_go_together_are_refused_by_name() -> None:
         ({"risk": [0.01]}, ("risky < 1",), {}, "constraint.*did you mean risk"),
         ({"risk": [0.01]}, (), {"params": {"risk": 0.02}}, "both fixed and swept"),
         ({"risk": [0.01]}, (), {"market": {"binbps": 2}}, "did you mean market.bin_bps"),
+        ({"risk": [0.01]}, (), {"market": {"bin_bps": 2000}}, "market.bin_bps.*less than or equal"),
+        ({"risk": [0.01]}, (), {"params": {"hold": "7min"}}, "no whole number of bars"),
     ],
 )
 def test_mistakes_are_told(grid: Any, where: Any, fixed: Any, words: str) -> None:

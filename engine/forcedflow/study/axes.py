@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from forcedflow.trading.strategy import Strategy
 
-__all__ = ["Axis", "Declared", "Place", "declarations", "known_name", "make_axis"]
+__all__ = ["Axis", "Declared", "Place", "declarations", "known_name", "make_axis", "one_value"]
 
 Place = Literal["params", "market", "account"]
 """Who declares a setting: the strategy, the market, the account."""
@@ -203,6 +203,11 @@ def make_axis(declared: Declared, given: str | Sequence[Any], interval: int) -> 
         return axis
     ascending = tuple(sorted(distinct))
     return Axis(axis.name, axis.place, axis.field, ascending, log=_by_ratio(ascending), whole=axis.whole)
+
+
+def one_value(declared: Declared, given: object, interval: int) -> Any:
+    """Read the value of a setting that is held; otherwise as :func:`make_axis`."""
+    return _checked(declared, _read(declared, given, interval), given)
 
 
 def _by_ratio(values: tuple[float, ...]) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from forcedflow.errors import SettingsError
 from forcedflow.settings import AccountSettings, MarketSettings, parse
-from forcedflow.study.axes import Axis, Place, declarations, known_name, make_axis
+from forcedflow.study.axes import Axis, Place, declarations, known_name, make_axis, one_value
 from forcedflow.study.constraints import Constraint
 
 if TYPE_CHECKING:
@@ -179,10 +179,12 @@ def make_space(
                 known_name(full, known, "fixed settings")
             if full in grid:
                 raise SettingsError(f"{full} is both fixed and swept; leave one out")
-    own: dict[Place, dict[str, Any]] = {
-        place: {name: value for name, value in values.items() if place != "params" or name in known}
-        for place, values in fixed.items()
-    }
+    own: dict[Place, dict[str, Any]] = {place: {} for place in fixed}
+    for place, values in fixed.items():
+        for name, value in values.items():
+            full = name if place == "params" else f"{place}.{name}"
+            if full not in theirs:
+                own[place][name] = one_value(known[full], value, interval)
     return Space(strategy, axes, tuple(c for c in conditions if not c.names & theirs), own)
 
 

@@ -119,7 +119,7 @@ def sweep(
     Examples
     --------
     >>> import forcedflow as ff
-    >>> swept = ff.sweep("simulated", grid={"risk": "0.5%,1%", "market.bin_bps": [10, 20]}, end="2025-01-05")
+    >>> swept = ff.sweep("simulated", grid={"risk": "0.5%,1%", "market.bin_bps": [5, 10]}, end="2025-01-15")
     >>> len(swept.table), swept.best().score >= swept.plateau().score
     (4, True)
     """
