@@ -129,7 +129,6 @@ def test_runs_count_and_say_so(run_cli: Cli, tmp_path: Path, monkeypatch: pytest
     first = told(run_cli("run", *SPAN, "--json", "--out", "a"))
     assert first["trials"] == 1
     assert told(run_cli("run", *SPAN, "--set", "risk=0.01", "--json", "--out", "b"))["trials"] == 2
-    assert told(run_cli("run", *SPAN, "--json", "--out", "c"))["trials"] == 2
     assert "settings tried on this data so far: 2" in run_cli("run", *SPAN, "--out", "d")[1]
     run = ff.load_run(tmp_path / "a")
     assert count_trials(run.config["data_hash"], "").bars == 2

@@ -153,7 +153,7 @@ def test_days_are_those_of_the_daily_equity(seed: int) -> None:
 
 
 def test_levels_keep_what_they_say(tmp_path: Path) -> None:
-    grid = {"stop_atr": [1, 2], "market.bin_bps": [10, 20]}
+    grid = {"stop_atr": [1], "market.bin_bps": [10, 20]}
     compact = ff.sweep(grid=grid, **SPAN)
     score = ff.sweep(grid=grid, level="score", **SPAN)
     audit = ff.sweep(grid=grid, level="audit", out=tmp_path / "audit", **SPAN)
@@ -164,7 +164,7 @@ def test_levels_keep_what_they_say(tmp_path: Path) -> None:
         score.daily(0)
     with pytest.raises(SettingsError, match=r"give a folder"):
         ff.sweep(grid=grid, level="audit", **SPAN)
-    for row in (0, 3):
+    for row in range(2):
         record = ff.load_run(tmp_path / "audit" / "runs" / audit.table["key"][row])
         single = alone(compact, row, grid, "zone_entry", **SPAN)
         assert record.scorecard == single.scorecard

@@ -72,7 +72,7 @@ def workers(
             forget()
         return
     try:
-        import dask  # noqa: PLC0415  (an extra)
+        import dask.config  # noqa: PLC0415  (an extra)
         import distributed  # noqa: PLC0415
     except ImportError as error:
         wanted = "--cluster" if cluster else "--jobs"
@@ -149,13 +149,15 @@ class _Dask:
                 blamed.append(task)
             else:
                 yield outcome
-        for task in blamed:
-            for _ in range(_TRIES):
-                self._send()  # the bars may have gone with the workers that held them
-                ((_, outcome),) = self._tried([task])
-                if outcome is not None:
-                    break
-            yield outcome or Outcome(task, None, "it takes down the worker that tries it: memory, or code that crashes")
+        yield from map(self._alone, blamed)
+
+    def _alone(self, task: Task) -> Outcome:
+        for _ in range(_TRIES):
+            self._send()  # the bars may have gone with the workers that held them
+            ((_, outcome),) = self._tried([task])
+            if outcome is not None:
+                return outcome
+        return Outcome(task, None, "it takes down the worker that tries it: memory, or code that crashes")
 
     def _send(self) -> None:
         self._held = {key: self._client.scatter(data, broadcast=True) for key, data in self._datasets.items()}
