@@ -180,12 +180,14 @@ class _Dask:
 
 
 def _outcome(task: Task, future: Any) -> Outcome | None:
-    if future.status == "finished":
-        return Outcome(task, future.result())
-    if future.status == "cancelled":  # its bars were lost with a worker
+    """Take a result to here; None where a worker was lost: with the task, its bars, or the rows that it had ready."""
+    if future.status == "cancelled":
         return None
-    error = future.exception()
-    return None if type(error).__name__ == "KilledWorker" else Outcome(task, None, _told(error))
+    try:
+        return Outcome(task, future.result())
+    except Exception as error:  # the task's own, or Dask's
+        lost = type(error).__name__ in {"KilledWorker", "CancelledError", "FutureCancelledError"}
+        return None if lost else Outcome(task, None, _told(error))
 
 
 def _told(error: BaseException) -> str:
