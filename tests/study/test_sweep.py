@@ -131,7 +131,7 @@ def test_a_span_is_a_run_of_its_own_on_a_warm_map(files: dict[str, str]) -> None
         assert plan.card == handler.card
         assert plan.daily is not None
         assert plan.daily.tolist() == (handler.daily.tolist() if handler.daily is not None else None)
-        trading = ff.trade(bars, replace(inside, bar=inside.bar - first), plans(stop_atr=s), account)  # type: ignore[call-arg]
+        trading = ff.trade(bars, inside.replace(bar=inside.bar - first), plans(stop_atr=s), account)  # type: ignore[call-arg]
         expected = scorecard(
             trading.equity, trading.trades, trading.fills, initial=account.cash, start=int(bars.ts[0]), calendar="24/7"
         )

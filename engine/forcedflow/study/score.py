@@ -125,7 +125,7 @@ def _cut(tape: Tape, first: int, stop: int) -> Tape:
     bars = tape.bars
     inside = bars.between(int(bars.ts[first]), int(bars.close_ts[stop - 1]))
     events = tape.events[slice(*np.searchsorted(tape.events.bar, (first, stop)))]
-    return replace(tape, dataset=replace(tape.dataset, bars=inside), events=replace(events, bar=events.bar - first))
+    return replace(tape, dataset=replace(tape.dataset, bars=inside), events=events.replace(bar=events.bar - first))
 
 
 def _replayed(
