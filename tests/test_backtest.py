@@ -68,7 +68,7 @@ def tape() -> ff.Tape:
 
 def test_a_run_holds_what_the_parts_give(result: ff.Run, tape: ff.Tape) -> None:
     strategy = ff.find_strategy("zone_entry").model_validate({"mode": "ride", "min_reward": 0})
-    trading = ff.trade(tape.bars, tape.events, strategy, ff.AccountSettings())
+    trading = ff.trade(ff.Exchange.of(tape), tape.events, strategy, ff.AccountSettings())
     for name in ("orders", "fills", "trades", "equity"):
         table, direct = getattr(result, name), getattr(trading, name)
         assert all(np.array_equal(table[c], direct[c], equal_nan=table[c].dtype.kind == "f") for c in direct)

@@ -79,7 +79,7 @@ def outcome(data: ff.Dataset, form: str, snapshots: int = 40) -> Outcome:
         replay = ff.Replay(data, Reacts(), market=MARKET, snapshots=snapshots)
         return Outcome(trading=replay.finish(), tape=replay.tape())
     tape = ff.make_tape(data, MARKET, snapshots=snapshots)
-    return Outcome(tape, ff.trade(data.bars, tape.events, strategy(form), ff.AccountSettings()))
+    return Outcome(tape, ff.trade(ff.Exchange.of(tape), tape.events, strategy(form), ff.AccountSettings()))
 
 
 def assert_same(one: Any, other: Any, where: str = "") -> None:

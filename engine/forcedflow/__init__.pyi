@@ -32,6 +32,7 @@ from forcedflow.tables import Side as Side
 from forcedflow.trading.blind import contrasts as contrasts
 from forcedflow.trading.desk import Desk as Desk
 from forcedflow.trading.desk import trade as trade
+from forcedflow.trading.exchange import Exchange as Exchange
 from forcedflow.trading.levels import nearer as nearer
 from forcedflow.trading.levels import worthwhile as worthwhile
 from forcedflow.trading.orders import Plan as Plan
@@ -49,6 +50,7 @@ __all__ = [
     "Event",
     "EventKind",
     "Events",
+    "Exchange",
     "ForcedFlowError",
     "KnownMap",
     "LiquidationMap",

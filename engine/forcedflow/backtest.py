@@ -26,6 +26,7 @@ from forcedflow.tables import LAYERS, PLAUSIBLE_RATE, EventKind
 from forcedflow.trading.account import with_venue_fees
 from forcedflow.trading.blind import contrasts
 from forcedflow.trading.desk import trade
+from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.strategy import Strategy, make_strategy, source_hash
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def run_config(
     if strategy.is_plan():
         tape = tape or make_tape(data, config.market, progress=told)
         made = time.perf_counter()
-        trading = trade(data.bars, tape.events, strategy, config.account, config.seed)
+        trading = trade(Exchange.of(tape), tape.events, strategy, config.account, config.seed)
     else:  # handlers need the live map: market and account step together, and one time covers both
         replay = Replay(data, strategy, market=config.market, account=config.account, snapshots=1000)
         trading = replay.finish()
@@ -229,6 +230,7 @@ def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
         orders=trading.orders,
         fills=trading.fills,
         trades=trading.trades,
+        funding=trading.funding,
         equity=trading.equity,
         market_bars={
             "ts": bars.ts,
@@ -322,6 +324,10 @@ def _warnings(tape: Tape, trading: Trading, strategy: Strategy) -> list[str]:
         warnings.append(f"at one entry only {least:.0%} of open interest was located")
     if not strategy.is_plan():
         warnings.append("no blind contrasts: only strategies of the plan form can be dealt other stops and entries")
+    if trading.unpriced_fills:
+        warnings.append(f"fills without impact, since volume before them is not known: {trading.unpriced_fills}")
+    if (short := float(trading.fills["shortfall"].sum())) > 0:
+        warnings.append(f"own liquidations lost {short:,.6g} more than the margin; the account bears it")
     if ambiguous:
         warnings.append(f"bars that held both a stop and a target, which only finer bars could order: {ambiguous}")
     return warnings

@@ -26,6 +26,7 @@ from forcedflow.tables import (
     EVENT_COLUMNS,
     EVENT_INTS,
     FILLS,
+    FUNDING,
     LAYERS,
     MARKET_BARS,
     ORDERS,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BARS", "FORMAT", "Run", "Table", "read", "refuse_existing", "write"]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Number of the folder's format; a reader refuses another one."""
 
 BARS: Final = {
@@ -61,6 +62,7 @@ _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "orders": ORDERS,
     "fills": FILLS,
     "trades": TRADES,
+    "funding": FUNDING,
     "equity": EQUITY,
     "market_bars": BARS | MARKET_BARS,
 }
@@ -79,6 +81,7 @@ class Run:
     orders: Table
     fills: Table
     trades: Table
+    funding: Table
     equity: Table
     market_bars: Table
     """The bars (``BARS``) and what the market pass adds to each (``tables.MARKET_BARS``)."""
@@ -94,7 +97,7 @@ class Run:
         Parameters
         ----------
         name
-            ``events``, ``orders``, ``fills``, ``trades``, ``equity`` or ``market_bars``.
+            ``events``, ``orders``, ``fills``, ``trades``, ``funding``, ``equity`` or ``market_bars``.
 
         Raises
         ------

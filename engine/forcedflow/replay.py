@@ -12,6 +12,7 @@ from forcedflow.settings import AccountSettings, MarketSettings, settings_of
 from forcedflow.tables import Event, EventKind
 from forcedflow.trading.account import Account, with_venue_fees
 from forcedflow.trading.desk import Desk, answering, hear
+from forcedflow.trading.exchange import Exchange, traded_venue
 from forcedflow.trading.orders import Policy
 from forcedflow.trading.strategy import Strategy, make_strategy
 
@@ -119,7 +120,8 @@ class Replay:
         self._ahead = self._fresh()
         self._live: MarketPass | None = None
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
-        self._account = Account(data.bars, costs, policy)
+        exchange = Exchange(data.bars, venue=traded_venue(data), liquidity=self._market.liquidity, fine=data.fine)
+        self._account = Account(exchange, costs, policy)
         self.account = Desk(self._account)
         """Where a loop without a strategy orders."""
         self._data, self._bar = data, -1

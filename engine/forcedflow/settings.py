@@ -131,19 +131,46 @@ class MarketSettings(Settings):
 class AccountSettings(Settings):
     """What trading costs and what the account may do."""
 
-    cash: float = Field(default=100_000.0, gt=0, description="initial equity, quote currency")
+    cash: float = Field(
+        default=100_000.0, gt=0, description="initial equity, in the currency of the margin: quote, inverse: base"
+    )
     maker_fee: float = Field(
         default=0.0002, ge=-0.01, lt=0.1, description="of a limit fill, share of notional; a run takes the venue's"
     )
     taker_fee: float = Field(
         default=0.0005, ge=-0.01, lt=0.1, description="of a market or stop fill; a run takes the venue's"
     )
+    liquidation_fee: float = Field(
+        default=0.0, ge=0, lt=0.1, description="of an own liquidation, beside the taker fee; a run takes the venue's"
+    )
     half_spread_bps: float = Field(
         default=0.5, ge=0, lt=1000, description="paid by market and stop fills, basis points"
     )
+    impact: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="Y of the square-root law: a fill of size Q moves price by Y * volatility * sqrt(Q / volume); "
+        "about 1 (Toth et al. 2011; on bitcoin Donier and Bonart 2015). Only where volume is known",
+    )
+    participation: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the mass swept at or beyond a limit's price that it may meet without impact",
+    )
     max_leverage: float = Field(default=5.0, gt=0, description="notional of all positions over equity, at most")
-    intrabar: Literal["worst", "target_first"] = Field(
-        default="worst", description="what is taken to come first where stop and target both lie inside a bar"
+    margin: Literal["none", "isolated", "cross"] = Field(
+        default="cross",
+        description="own liquidation by the venue's rule: none; each position on its own margin; all on the equity",
+    )
+    leverage: float = Field(
+        default=10.0, gt=0, le=1000, description="isolated: notional of a position over the margin posted for it"
+    )
+    intrabar: Literal["worst", "path", "target_first", "drill"] = Field(
+        default="worst",
+        description="what comes first inside a bar: the worse; as on the path open, low, high, close (high first where "
+        "the bar fell); the target; as the dataset's finer bars say",
     )
 
 

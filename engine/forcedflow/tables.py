@@ -28,6 +28,7 @@ __all__ = [
     "EVENT_FLOATS",
     "EVENT_INTS",
     "FILLS",
+    "FUNDING",
     "LAYERS",
     "MARKET_BARS",
     "ORDERS",
@@ -416,6 +417,7 @@ class SweptMass:
 
 
 # Tables of the account and the record: column -> dtype. Strings name codes that are saved as dictionary columns.
+# Money is in the currency of the margin: quote, or base where the contract is inverse; its quantities are contracts.
 ORDERS: Final = {
     "order_id": "int64",  # row number: orders are numbered as they are placed
     "bar": "int64",  # placed at the close of this bar
@@ -423,10 +425,14 @@ ORDERS: Final = {
     "event": "int64",  # row of the tape that asked for it, -1 for none
     "group": "int64",
     "side": "int64",
-    "kind": "str",  # market, limit, stop
+    "kind": "str",  # market, limit, stop, stop_limit
     "price": "float64",  # trigger or limit price; NaN for a market order
+    "limit": "float64",  # of a stop_limit, whose trigger is price; else NaN
     "stop": "float64",
     "target": "float64",
+    "trail": "float64",  # log distance of the trailing stop from the best price; NaN for none
+    "oco": "int64",  # orders of one number: where one fills, the others are cancelled; 0 for none
+    "reduce_only": "bool",
     "qty": "float64",
     "expiry": "int64",  # bars it stays good for
     "hold": "int64",  # bars a position is held at most; 0: no limit
@@ -436,18 +442,20 @@ ORDERS: Final = {
 }
 FILLS: Final = {
     "fill_id": "int64",
-    "order_id": "int64",
+    "order_id": "int64",  # the order that filled, or that brought the stop or target along
+    "trade_id": "int64",  # the trade that it opened, reduced or closed
     "bar": "int64",
     "ts": "int64",
     "side": "int64",
     "qty": "float64",
     "price": "float64",  # what was paid, spread and impact included
-    "reason": "str",  # entry, stop, target, hold, exit_on, close, reverse, replace
+    "reason": "str",  # entry, stop, target, hold, exit_on, close, reverse, replace, reduce, liquidation
     "liquidity": "str",  # maker, taker
-    "fee": "float64",
+    "fee": "float64",  # of an own liquidation with the venue's fee for it
     "spread_cost": "float64",  # part of price * qty that the half-spread took
-    "impact_cost": "float64",
+    "impact_cost": "float64",  # part that impact took
     "forced_qty": "float64",  # part of qty that met forced flow
+    "shortfall": "float64",  # own liquidation: loss beyond the margin; it is in the cash, no insurance fund pays it
 }
 TRADES: Final = {
     "trade_id": "int64",
@@ -460,18 +468,27 @@ TRADES: Final = {
     "entry_price": "float64",
     "stop": "float64",
     "target": "float64",
-    "exit_bar": "int64",  # the last bar where it is still open
+    "exit_bar": "int64",  # of the last exit; the last bar where some of it is still open
     "exit_ts": "int64",
-    "exit_price": "float64",  # the last close where it is still open
-    "exit_reason": "str",  # stop, target, hold, exit_on, close, reverse, replace; open
-    "gross": "float64",  # quote currency, before fees and spread
-    "costs": "float64",
-    "net": "float64",
+    "exit_price": "float64",  # mean of what was left at several prices; what is still open counts at the last close
+    "exit_reason": "str",  # as of its last fill; open
+    "gross": "float64",  # before costs and funding
+    "costs": "float64",  # fees, half-spread and impact
+    "funding": "float64",  # received, negative where paid
+    "net": "float64",  # gross - costs + funding
     "r": "float64",  # net over the loss that the stop meant to allow; NaN without a stop
     "mae_r": "float64",  # worst excursion against the trade, in R, at most 0
     "mfe_r": "float64",  # best excursion for the trade, in R, at least 0
     "bars_held": "int64",
     "ambiguous": "bool",  # stop and target both lay inside its last bar
+}
+FUNDING: Final = {
+    "bar": "int64",  # paid before this bar's open
+    "ts": "int64",  # of the payment
+    "position": "float64",  # held then
+    "price": "float64",
+    "rate": "float64",
+    "amount": "float64",  # received, negative where paid
 }
 EQUITY: Final = {
     "bar": "int64",

@@ -8,7 +8,18 @@ import numpy as np
 
 from forcedflow.record import Run
 from forcedflow.report.scorecard import scorecard
-from forcedflow.tables import EQUITY, EVENT_COLUMNS, FILLS, LAYERS, ORDERS, TRADES, EventKind, Events, MapSnapshots
+from forcedflow.tables import (
+    EQUITY,
+    EVENT_COLUMNS,
+    FILLS,
+    FUNDING,
+    LAYERS,
+    ORDERS,
+    TRADES,
+    EventKind,
+    Events,
+    MapSnapshots,
+)
 
 MINUTE = 60_000_000_000
 START = 1_746_057_600_000_000_000  # 2025-05-01 UTC
@@ -172,7 +183,8 @@ def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: i
             ],
         },
         events=synthetic_events(market, ledger), orders=table(ORDERS, orders), fills=filled, trades=ledger,
-        equity=equity, market_bars=market | added, snapshots=snapshots, scorecard=card,
+        funding=table(FUNDING, {"bar": []}), equity=equity, market_bars=market | added,
+        snapshots=snapshots, scorecard=card,
         blind={
             "placement": {"n": trades, "mean": 0.21, "low": 0.04, "high": 0.38, "unit": "ATR", "note": "paired"},
             "selection": {"n": trades, "mean": -0.05, "low": -0.31, "high": 0.22, "unit": "ATR", "note": "unpaired"},

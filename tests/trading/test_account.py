@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forcedflow.data.bars import Bars
 from forcedflow.errors import AccountError
-from forcedflow.kernels.account import CONFLICTS
+from forcedflow.kernels.orders import CONFLICTS, INTRABARS, MARGINS, REASONS
 from forcedflow.settings import AccountSettings
 from forcedflow.tables import EQUITY, FILLS, ORDERS, TRADES, EventKind, Events
 from forcedflow.trading.account import Account
 from forcedflow.trading.desk import react, trade
+from forcedflow.trading.exchange import Exchange, Swept
 from forcedflow.trading.ledger import Trading
 from forcedflow.trading.orders import ENTRIES, SIZE_RULES, Policy
 from forcedflow.trading.strategy import ask
 from naive.account import Ledger
-from trading.market import FromColumns, events_of, make_bars, make_events, random_market
+from trading.market import (
+    MINUTE,
+    FromColumns,
+    events_of,
+    make_bars,
+    make_events,
+    random_exchange,
+    random_fine,
+    random_market,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 FREE = AccountSettings(cash=1e9, maker_fee=0, taker_fee=0, half_spread_bps=0)
@@ -32,59 +44,104 @@ def random_strategy(rng: np.random.Generator) -> FromColumns:
         max_open=int(rng.integers(1, 4)),
         cooldown=int(rng.integers(0, 4)),
         once_per_group=bool(rng.integers(2)),
+        legs=int(rng.integers(1, 4)),
     )
 
 
-def random_settings(rng: np.random.Generator) -> AccountSettings:
+def random_settings(rng: np.random.Generator, face: float = 0.0) -> AccountSettings:
     """Draw costs; little cash, so that leverage and ruin bind in some cases."""
     return AccountSettings(
-        cash=rng.choice([20.0, 200.0, 1000.0, 20_000.0]).item(),
+        cash=rng.choice([20.0, 200.0, 1000.0, 20_000.0]).item() / (100.0 if face else 1.0),
         maker_fee=rng.choice([-0.0001, 0.0, 0.0002]).item(),
         taker_fee=rng.choice([0.0, 0.0005, 0.01]).item(),
+        liquidation_fee=rng.choice([0.0, 0.005]).item(),
         half_spread_bps=rng.choice([0.0, 3.0, 50.0]).item(),
+        impact=rng.choice([0.0, 1.0, 5.0]).item(),
+        participation=rng.choice([0.0, 0.5, 1.0]).item(),
         max_leverage=rng.choice([1.0, 5.0, 80.0]).item(),
-        intrabar=rng.choice(["worst", "target_first"]).item(),
+        margin=rng.choice(MARGINS).item(),
+        leverage=rng.choice([2.0, 8.0, 20.0]).item(),
+        intrabar=rng.choice(INTRABARS).item(),
     )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A random market, strategy and account."""
+
+    market: Exchange
+    events: Events
+    strategy: FromColumns
+    settings: AccountSettings
+
+    @classmethod
+    def of(cls, seed: int, contract: str | None = None, **settings: Any) -> Case:
+        rng = np.random.default_rng(seed)
+        bars, events = random_market(seed)
+        market = random_exchange(seed, bars, contract=contract)
+        drawn = random_settings(rng, market.face).model_copy(update=settings)
+        return cls(market, events, random_strategy(rng), drawn)
+
+    def trade(self, **settings: Any) -> Trading:
+        return trade(self.market, self.events, self.strategy, self.settings.model_copy(update=settings))
+
+    def ledger(self) -> Ledger:
+        """Return what the naive twin makes of it."""
+        market, bars = self.market, self.market.bars
+        fine, start, log = market.detail, market.detail.swept_start, market.detail.swept
+        rows = np.column_stack((fine.open, fine.high, fine.low, fine.close)).tolist()
+        brackets = market.rules.brackets.tolist()
+        costs = self.settings.model_dump()
+        costs["half_spread"] = costs.pop("half_spread_bps") * 1e-4
+        ledger = Ledger(
+            **costs,
+            **self.strategy.model_dump(exclude={"legs"}),
+            face=market.face,
+            funding=list(market.rules.funding.tolist()),
+            schedules=[
+                {
+                    "bar": int(s.bar),
+                    "on_entry": bool(s.on_entry),
+                    "contract": float(s.contract),
+                    "brackets": brackets[s.first : s.last],
+                }
+                for s in market.rules.schedules
+            ],
+            liquidity=list(zip(market.prices.volatility.tolist(), market.prices.usual_volume.tolist(), strict=True)),
+            volume=bars.volume.tolist(),
+            swept=[log[start[i] : start[i + 1]].tolist() for i in range(len(bars))],
+            marks=list(zip(market.prices.mark_high.tolist(), market.prices.mark_low.tolist(), strict=True)),
+            finer=[[tuple(row) for row in rows[fine.start[i] : fine.start[i + 1]]] for i in range(len(bars))],
+        )
+        prices = np.column_stack((bars.open, bars.high, bars.low, bars.close))
+        events = self.events
+        signals = list(zip(events.bar.tolist(), events.kind.tolist(), events.group.tolist(), strict=True))
+        ledger.run([tuple(row) for row in prices.tolist()], signals, asked_rows(self.strategy, events))
+        return ledger
 
 
 def asked_rows(strategy: FromColumns, events: Events) -> list[dict[str, Any]]:
     """Return what the strategy asks for, as the naive ledger takes it."""
-    asked = ask(strategy, events)
+    asked, event = ask(strategy, events).flat()
+    floats = ("price", "limit", "stop", "target", "size")
     return [
-        {
-            "event": row,
-            "side": int(asked.side[row]),
+        {name: float(getattr(asked, name)[row]) for name in floats}
+        | {name: int(getattr(asked, name)[row]) for name in ("side", "expiry", "hold", "group", "oco", "reduce_only")}
+        | {
+            "event": int(event[row]),
             "kind": ENTRIES[asked.kind[row]],
-            "price": float(asked.price[row]),
-            "stop": float(asked.stop[row]),
-            "target": float(asked.target[row]),
-            "size": float(asked.size[row]),
+            "ratchet": float(np.exp(-asked.side[row] * asked.trail[row])),
             "size_rule": SIZE_RULES[asked.size_rule[row]],
-            "expiry": int(asked.expiry[row]),
-            "hold": int(asked.hold[row]),
-            "group": int(asked.group[row]),
             "cancel_on": [kind for kind in EventKind if asked.cancel_on[row] >> kind & 1],
             "exit_on": [kind for kind in EventKind if asked.exit_on[row] >> kind & 1],
         }
-        for row in range(len(events))
-        if asked.side[row] and events.kind[row] in strategy.listens
+        for row in range(len(event))
+        if asked.side[row] and events.kind[event[row]] in strategy.listens
     ]
 
 
-def naive_ledger(bars: Bars, events: Events, asked: list[dict[str, Any]], rules: dict[str, Any]) -> Ledger:
-    ledger = Ledger(**rules)
-    rows = list(zip(bars.open.tolist(), bars.high.tolist(), bars.low.tolist(), bars.close.tolist(), strict=True))
-    ledger.run(rows, list(zip(events.bar.tolist(), events.kind.tolist(), events.group.tolist(), strict=True)), asked)
-    return ledger
-
-
-def rules_of(settings: AccountSettings, policy: Policy) -> dict[str, Any]:
-    costs = settings.model_dump()
-    return costs | {"half_spread": costs.pop("half_spread_bps") * 1e-4} | policy.model_dump()
-
-
 def assert_same(a: Trading, b: Trading) -> None:
-    for table in ("orders", "fills", "trades", "equity"):
+    for table in ("orders", "fills", "trades", "funding", "equity"):
         left, right = getattr(a, table), getattr(b, table)
         for name in left:
             np.testing.assert_array_equal(left[name], right[name], err_msg=f"{table}.{name}")
@@ -92,110 +149,145 @@ def assert_same(a: Trading, b: Trading) -> None:
 
 
 def assert_ledger(trading: Trading, ledger: Ledger) -> None:
-    for column in ("order_id", "bar", "side", "qty", "price", "reason", "liquidity", "fee", "spread_cost"):
+    for column in ("order_id", "bar", "side", "qty", "price", "reason", "liquidity", "fee"):
         assert trading.fills[column].tolist() == [fill[column] for fill in ledger.fills], column
+    for column in ("spread_cost", "impact_cost", "forced_qty", "shortfall"):
+        assert trading.fills[column].tolist() == [fill[column] for fill in ledger.fills], column
+    lots = trading.trades["order_id"][trading.fills["trade_id"]]
+    assert lots.tolist() == [fill["lot"] for fill in ledger.fills]
     for column in ("status", "reason", "status_bar", "qty", "side", "event"):
         assert trading.orders[column].tolist() == [order[column] for order in ledger.orders], column
+    paid = np.column_stack([trading.funding[column] for column in ("bar", "position", "price", "amount")])
+    assert paid.tolist() == [list(row) for row in ledger.paid]
     books = np.column_stack([trading.equity[column] for column in ("cash", "position", "equity")])
     assert books.tolist() == [list(row) for row in ledger.equity]
-    assert trading.trades["ambiguous"].sum() == sum(fill["ambiguous"] for fill in ledger.fills)
+    ambiguous = {fill["bar"] for fill in ledger.fills if fill["ambiguous"]}
+    assert trading.ambiguous_bars == len(ambiguous)
 
 
 @given(SEEDS)
+@settings(max_examples=100)
 def test_agrees_exactly_with_the_naive_ledger(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    bars, events = random_market(seed)
-    strategy, settings = random_strategy(rng), random_settings(rng)
-    ledger = naive_ledger(bars, events, asked_rows(strategy, events), rules_of(settings, strategy))
-    assert_ledger(trade(bars, events, strategy, settings), ledger)
+    case = Case.of(seed)
+    assert_ledger(case.trade(), case.ledger())
+
+
+@pytest.mark.deep
+@given(SEEDS)
+@settings(max_examples=20_000)
+def test_agrees_exactly_with_the_naive_ledger_in_many_cases(seed: int) -> None:
+    case = Case.of(seed)
+    assert_ledger(case.trade(), case.ledger())
 
 
 def test_the_random_cases_meet_every_rule() -> None:
-    seen: dict[str, set[str]] = {"orders": set(), "fills": set()}
-    ambiguous = 0
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        bars, events = random_market(seed)
-        trading = trade(bars, events, random_strategy(rng), random_settings(rng))
-        seen["orders"] |= set(trading.orders["reason"].tolist())
-        seen["fills"] |= set(trading.fills["reason"].tolist())
-        ambiguous += trading.ambiguous_bars
-    assert seen["fills"] == {"entry", "stop", "target", "hold", "exit_on", "replace", "reverse"}
-    assert {"expiry", "cancel_on", "replace", "reverse", "conflict", "max_open"} <= seen["orders"]
-    assert {"cooldown", "group", "leverage", "equity"} <= seen["orders"]
-    assert ambiguous > 10
+    orders: set[str] = set()
+    fills: set[str] = set()
+    met: Counter[str] = Counter()
+    for seed in range(200):
+        case = Case.of(seed)
+        trading = case.trade()
+        orders |= set(trading.orders["reason"].tolist())
+        fills |= set(trading.fills["reason"].tolist())
+        met[f"ambiguous {case.settings.intrabar}"] += trading.ambiguous_bars
+        for column in ("forced_qty", "impact_cost", "shortfall"):
+            met[column] += int(np.count_nonzero(trading.fills[column]))
+        met["funding"] += len(trading.funding["bar"])
+        met["partial"] += (np.bincount(trading.fills["trade_id"]) > 2).sum() if len(trading.fills["bar"]) else 0
+        dead = (trading.fills["reason"] == "liquidation").sum()
+        met[f"dead {case.settings.margin} {'inverse' if case.market.face else 'linear'}"] += dead
+    assert fills == {*REASONS[1:11]} - {"close"}
+    assert orders >= {*REASONS} - {"close", "cancel", "stop", "target", "hold", "exit_on", "liquidation"}
+    assert min(met[f"ambiguous {intrabar}"] for intrabar in INTRABARS) > 2
+    for column in ("forced_qty", "impact_cost", "shortfall", "funding", "partial"):
+        assert met[column] > 2, column
+    for contract in ("linear", "inverse"):
+        assert min(met[f"dead {margin} {contract}"] for margin in ("isolated", "cross")) > 3
 
 
 @given(SEEDS)
 def test_event_by_event_is_the_whole_tape_to_the_bit(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    bars, events = random_market(seed)
-    strategy, settings = random_strategy(rng), random_settings(rng)
-    account = Account(bars, settings, strategy)
+    case, rng = Case.of(seed), np.random.default_rng(seed)
+    account = Account(case.market, case.settings, case.strategy)
     row = 0
-    while row < len(events):
+    while row < len(case.events):
         block = int(rng.integers(1, 4))
-        react(strategy, events[row : row + block], None, account)
+        react(case.strategy, case.events[row : row + block], None, account)
         row += block
         if rng.integers(2):
             assert np.isfinite(account.equity)  # reading lets bars be traded: it must not matter when
-    account.advance(len(bars.close) - 1)
-    assert_same(account.result(), trade(bars, events, strategy, settings))
+    account.advance(len(case.market.bars) - 1)
+    assert_same(account.result(), case.trade())
 
 
 @given(SEEDS, st.integers(1, 59))
 def test_a_prefix_of_the_bars_gives_a_prefix_of_the_result(seed: int, length: int) -> None:
-    rng = np.random.default_rng(seed)
-    bars, events = random_market(seed)
-    strategy, settings = random_strategy(rng), random_settings(rng)
-    whole = trade(bars, events, strategy, settings)
-    rows = list(zip(bars.open, bars.high, bars.low, bars.close, strict=True))[:length]
-    part = trade(make_bars(rows), events[events.bar < length], strategy, settings)
-    for table in ("fills", "equity"):
+    """And what comes after a bar changes nothing before it."""
+    case = Case.of(seed)
+    whole, market = case.trade(), case.market
+    bars, fine = market.bars.between(None, length * MINUTE), random_fine(seed).between(None, length * MINUTE)
+    prices, log = market.prices, market.detail
+    kept_rows = log.swept[: log.swept_start[length]]
+    swept = Swept(log.swept_start[: length + 1], kept_rows["price"], kept_rows["side"], kept_rows["mass"])
+    liquidity = prices.volatility[:length], prices.usual_volume[:length]
+    short = Exchange(bars, venue=market.venue, liquidity=liquidity, swept=swept, fine=fine)
+    part = trade(short, case.events[case.events.bar < length], case.strategy, case.settings)
+    for table in ("fills", "funding", "equity"):
         kept = getattr(whole, table)["bar"] < length
         for name, column in getattr(part, table).items():
             np.testing.assert_array_equal(column, getattr(whole, table)[name][kept], err_msg=f"{table}.{name}")
     placed = whole.orders["bar"] < length
-    for name in ("qty", "side", "bar", "price"):
+    for name in ("side", "bar", "price"):
         np.testing.assert_array_equal(part.orders[name], whole.orders[name][placed])
 
 
 @given(SEEDS)
 def test_the_accounts_add_up_at_every_bar(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    bars, events = random_market(seed)
-    strategy, settings = random_strategy(rng), random_settings(rng)
-    equity = trade(bars, events, strategy, settings).equity
-    np.testing.assert_allclose(equity["cash"] + equity["position"] * equity["close"], equity["equity"], rtol=1e-12)
-    account = Account(bars, settings, strategy)
-    for bar in range(len(bars.close)):
+    case = Case.of(seed)
+    market, cash = case.market, case.settings.cash
+    equity = case.trade().equity
+    worth = market.worth(equity["close"])
+    np.testing.assert_allclose(equity["cash"] + equity["position"] * worth, equity["equity"], rtol=1e-12)
+    account = Account(market, case.settings, case.strategy)
+    for bar in range(len(market.bars)):
         account.advance(bar)
-        react(strategy, events[events.bar == bar], None, account)
+        react(case.strategy, case.events[case.events.bar == bar], None, account)
         trades = account.result().trades
         assert account.equity == equity["equity"][bar]
-        assert account.equity - settings.cash == pytest.approx(trades["net"].sum(), rel=1e-9, abs=1e-9 * settings.cash)
-        signed = trades["side"] * trades["qty"] * (trades["exit_reason"] == "open")
-        assert account.position == pytest.approx(signed.sum(), abs=1e-9)
+        scale = cash + np.abs(trades["net"]).sum() + np.abs(equity["position"][bar] * worth[bar])
+        assert account.equity - cash == pytest.approx(trades["net"].sum(), abs=1e-9 * scale)
+        np.testing.assert_allclose(trades["gross"] - trades["costs"] + trades["funding"], trades["net"], atol=1e-9)
+        signed = [trade.side * trade.qty for trade in account.open_trades]
+        assert account.position == pytest.approx(sum(signed), abs=1e-9)
 
 
 @given(SEEDS)
 def test_mirrored_prices_give_the_mirrored_account(seed: int) -> None:
-    """Costs are shares of price and break the symmetry of p -> 400 - p, so there are none; the grid makes it exact."""
+    """Costs and trails are shares of price and break the symmetry of p -> 400 - p, so there are none; on the grid of
+    quarters it is exact. An inverse contract has none: its worth is not linear in price.
+    """
     rng = np.random.default_rng(seed)
     bars, events = random_market(seed)
     strategy = random_strategy(rng)
     units = np.zeros(len(events))
     columns = {"coverage": events.coverage, "above_mass": events.above_mass, "age": events.age, "fuel": events.fuel}
     columns |= {"above_near": events.above_near, "above_far": events.above_far, "below_mass": units}
-    columns["mass_before"] = np.ones(len(events))
+    columns |= {"mass_before": np.ones(len(events)), "slope": events.slope, "width": events.width}
+    intrabar = rng.choice(["worst", "path", "target_first"]).item()
 
     def made(market: Bars, sides: np.ndarray[Any, Any], **levels: Any) -> Trading:
         rows = list(zip(events.bar, [EventKind(k) for k in events.kind], sides, events.group, strict=True))
-        return trade(market, make_events(market, rows, **columns, **levels), strategy, FREE)
+        free = FREE.model_copy(update={"intrabar": intrabar})
+        return trade(market, make_events(market, rows, **columns, **levels), strategy, free)
 
+    # A bar that closes where it opened is taken to have fallen first, and its mirror image too: there is no other rule.
+    rows = np.column_stack((bars.open, bars.high, bars.low, bars.close))
+    rows[rows[:, 0] == rows[:, 3], 1:3] = rows[rows[:, 0] == rows[:, 3], :1]
+    bars = make_bars([tuple(row) for row in rows.tolist()])
     flipped = make_bars(list(zip(400 - bars.open, 400 - bars.low, 400 - bars.high, 400 - bars.close, strict=True)))
-    here = made(bars, events.side, near=events.near, far=events.far, peak=events.peak)
-    there = made(flipped, -events.side, near=400 - events.near, far=400 - events.far, peak=400 - events.peak)
+    levels = {"near": events.near, "upper": events.upper, "far": events.far, "peak": events.peak}
+    here = made(bars, events.side, **levels)
+    there = made(flipped, -events.side, **{name: 400 - level for name, level in levels.items()})
     for name in ("order_id", "bar", "reason", "liquidity", "qty"):
         np.testing.assert_array_equal(here.fills[name], there.fills[name])
     np.testing.assert_array_equal(here.fills["price"], 400 - there.fills["price"])
@@ -236,10 +328,12 @@ def units_only(seed: int, size: float = 1.0) -> tuple[Bars, Events]:
 @given(SEEDS)
 def test_excursions_bound_the_result_and_end_with_the_trade(seed: int) -> None:
     bars, events = random_market(seed)
+    events = replace(events, lower=np.zeros(len(events)), below_mass=np.zeros(len(events)))
     trading = trade(bars, events, random_strategy(np.random.default_rng(seed)), FREE)
     trades = {name: column[~np.isnan(trading.trades["r"])] for name, column in trading.trades.items()}
     orders = {name: column[trades["order_id"]] for name, column in trading.orders.items()}
-    risk = np.abs(np.where(orders["kind"] == "market", bars.close[orders["bar"]], orders["price"]) - orders["stop"])
+    price = np.where(orders["kind"] == "stop_limit", orders["limit"], orders["price"])
+    risk = np.abs(np.where(orders["kind"] == "market", bars.close[orders["bar"]], price) - orders["stop"])
     worst, best = trades["mae_r"] * risk, trades["mfe_r"] * risk
     move = trades["side"] * (trades["exit_price"] - trades["entry_price"])
     assert np.all(worst <= np.minimum(move, 0) + 1e-9)

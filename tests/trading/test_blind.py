@@ -69,7 +69,11 @@ def tape_of(bars: Bars, events: ff.Events, atr: npt.ArrayLike) -> Tape:
         dataset=Dataset("made", "made", bars, ()),
         settings=MarketSettings(),
         events=events,
-        market_bars={"atr": np.broadcast_to(np.asarray(atr, dtype=np.float64), len(bars))},
+        market_bars={
+            "atr": np.broadcast_to(np.asarray(atr, dtype=np.float64), len(bars)),
+            "vol_long": np.zeros(len(bars)),
+            "volume_average": np.zeros(len(bars)),
+        },
         snapshots=MapSnapshots(none, none, none, 1e-3, np.empty((0, 4, 0), np.float32), np.empty(0)),
         notes=(),
     )

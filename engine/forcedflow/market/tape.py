@@ -220,6 +220,11 @@ class MarketPass:
             swept=self.swept(),
         )
 
+    @property
+    def liquidity(self) -> tuple[FloatArray, FloatArray]:
+        """Long volatility and average volume of a bar, as known before it: live columns, zero where not yet taken."""
+        return self._market["vol_long"], self._market["volume_average"]
+
     def market_bars(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the pass added to the bars taken so far, columns of ``tables.MARKET_BARS``."""
         done = self._market[:, : self.bar]

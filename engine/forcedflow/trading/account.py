@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.data.bars import Bars
 from forcedflow.errors import AccountError, StrategyError
-from forcedflow.kernels import IntArray, Record, records
-from forcedflow.kernels import account as kernel
-from forcedflow.tables import EventKind, Events, Side
+from forcedflow.kernels import IntArray, Record, Records, records
+from forcedflow.kernels import orders as kernel
+from forcedflow.kernels.account import advance
+from forcedflow.tables import Events, Side
+from forcedflow.trading.exchange import Exchange, traded_venue
 from forcedflow.trading.ledger import Trading, tabulate
 from forcedflow.trading.orders import Asked, Plan, Policy
 from forcedflow.venues import load_venue
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from forcedflow.data.bars import Bars
     from forcedflow.data.series import Dataset
     from forcedflow.settings import AccountSettings
 
@@ -35,11 +35,14 @@ class OpenTrade:
 
     side: Side
     qty: float
+    """What is left of it."""
     entry_bar: int
     entry_price: float
     stop: float
     target: float
     group: int
+    liquidation: float
+    """Price at which the venue closes it, by its own margin or the account's; NaN for none."""
 
 
 class Account:
@@ -51,43 +54,47 @@ class Account:
 
     Parameters
     ----------
-    bars
-        The bars to trade on.
+    market
+        What to trade on: an exchange, which accounts may share, or mere bars.
     settings
         Costs and limits.
     policy
         What becomes of a new order while others are live; a strategy is one.
+
+    Raises
+    ------
+    AccountError
+        For ``intrabar = drill`` where there are no finer bars.
     """
 
-    def __init__(self, bars: Bars, settings: AccountSettings, policy: Policy) -> None:
-        self._bars, self._settings = bars, settings
+    def __init__(self, market: Exchange | Bars, settings: AccountSettings, policy: Policy) -> None:
+        self._market = Exchange(market) if isinstance(market, Bars) else market
+        self._bars, self._settings = self._market.bars, settings
         self._name = type(policy).__name__
-        self._prices = kernel.Prices(bars.open, bars.high, bars.low, bars.close)
-        self._rules = kernel.Rules(
-            settings.maker_fee,
-            settings.taker_fee,
-            settings.half_spread_bps * 1e-4,
-            settings.max_leverage,
-            settings.intrabar == "target_first",
-            kernel.CONFLICTS.index(policy.conflict),
-            policy.max_open,
-            policy.cooldown,
-            policy.once_per_group,
-        )
+        self._rules = _rules(self._market, settings, policy)
+        if settings.intrabar == "drill" and not self._market.finer:
+            raise AccountError("intrabar = drill needs the dataset's finer bars, and it names none")
+        detailed = settings.intrabar in {"path", "drill"} or settings.participation > 0
+        self._detail = self._market.detail if detailed else None
+        self._once = policy.once_per_group
         self._signals = records(kernel.SIGNAL_ROW, 0)
         self._state = kernel.State(
             book=records(kernel.BOOK_ROW, 1),
+            moment=records(kernel.MOMENT_ROW, 1),
             orders=records(kernel.ORDER_ROW, 0),
             fills=records(kernel.FILL_ROW, 0),
             working=np.zeros(0, np.int64),
             lots=np.zeros(0, np.int64),
-            taken=np.zeros(0, np.bool_),
+            taken=np.zeros(1, np.bool_),
+            table=records(kernel.BRACKET_ROW, len(self._market.rules.brackets)),
         )
+        self._funded = records(kernel.FUNDED_ROW, len(self._market.rules.funding))
         self._book = self._state.book[0]
         self._book.cash = settings.cash
         self._book.last_exit = _NO_BAR
+        self._book.schedule = -1
         self._heard = self._asked = self._stop = 0
-        self._slots: dict[int, int] = {}
+        self._slots: dict[int, int] = {0: 0}
         self._last: Events | None = None
 
     def observe(self, events: Events) -> None:
@@ -137,37 +144,31 @@ class Account:
         AccountError
             For an event that was not observed, or lies behind what was traded already.
         """
-        wanted = np.flatnonzero(asked.side)
+        legs, row = asked.flat()
+        wanted = np.flatnonzero(legs.side)
         if not len(wanted):
             return
-        event = events[wanted]
+        event = events[row[wanted]]
         floor = max(0, self._book.signal - 1, self._state.orders[self._asked - 1].event if self._asked else 0)
         if event[0] < floor or event[-1] >= self._heard or np.any(np.diff(event) < 0):
             raise AccountError(
                 f"orders answer events {event.min()} to {event.max()}; "
                 f"they must ascend and lie between {floor} and {self._heard - 1}"
             )
-        columns = {field.name: getattr(asked, field.name)[wanted] for field in fields(asked)}
+        columns = {field.name: getattr(legs, field.name)[wanted] for field in fields(legs)}
         amount = columns.pop("size")
-        self._append(event=event, bar=self._signals["bar"][event], amount=amount, **columns)
+        ask = self._asked + np.searchsorted(row[wanted], row[wanted])  # the first leg of the same event
+        ratchet = np.exp(-columns["side"] * columns["trail"])
+        bar = self._signals["bar"][event]
+        self._append(event=event, bar=bar, ask=ask, amount=amount, ratchet=ratchet, **columns)
 
-    def submit(
-        self,
-        side: int,
-        *,
-        size: float,
-        size_rule: str = "risk",
-        entry: str = "market",
-        price: float = np.nan,
-        stop: float = np.nan,
-        target: float = np.nan,
-        expiry: int = 1,
-        hold: int = 0,
-        group: int = 0,
-        cancel_on: Collection[EventKind] = (),
-        exit_on: Collection[EventKind] = (),
-    ) -> None:
-        """Order at the close of the last observed event; it can fill from the next open. Fields as :class:`Plan`.
+    def submit(self, side: npt.ArrayLike, *, size: npt.ArrayLike, **order: Any) -> None:
+        """Order at the close of the last observed event; it can fill from the next open.
+
+        Parameters
+        ----------
+        side, size, order
+            Fields of a :class:`Plan`. Sequences of one length are the legs of a ladder.
 
         Raises
         ------
@@ -176,22 +177,15 @@ class Account:
         AccountError
             Before any event was observed.
         """
-        if abs(side) != 1:
+        if not np.all(np.abs(np.asarray(side, dtype=np.float64)) == 1):
             raise StrategyError(f"strategy {self._name}: an order's side must be +1 or -1, was {side!r}")
-        plan = Plan(
-            side,
-            size=size,
-            size_rule=size_rule,
-            entry=entry,
-            price=price,
-            stop=stop,
-            target=target,
-            expiry=expiry,
-            hold=hold,
-            group=group,
-            cancel_on=cancel_on,
-            exit_on=exit_on,
-        )
+        unknown = order.keys() - Plan.__dataclass_fields__.keys()
+        if unknown:
+            known = ", ".join(name for name in Plan.__dataclass_fields__ if name != "_")
+            raise StrategyError(f"strategy {self._name}: an order has no {', '.join(sorted(unknown))}; it has {known}")
+        masks = {name: order.pop(name) for name in ("cancel_on", "exit_on") if name in order}
+        fields_: dict[str, Any] = {name: _legs(value) for name, value in order.items()} | masks
+        plan = Plan(_legs(side), size=_legs(size), **fields_)
         self.place(Asked.of(plan, self._now(), self._name), np.array([self._heard - 1]))
 
     def close(self) -> None:
@@ -214,43 +208,73 @@ class Account:
 
     @property
     def cash(self) -> float:
-        """Quote currency that would be left if the position were worth nothing."""
+        """Money that would be left if the position were worth nothing."""
         return float(self._traded().cash)
 
     @property
     def position(self) -> float:
-        """Net position, base units."""
+        """Net position, base units, or contracts of an inverse contract."""
         return float(self._traded().position)
 
     @property
     def equity(self) -> float:
         """Cash and position at the last close."""
         book = self._traded()
-        return float(book.cash + book.position * self._bars.close[max(self.bar, 0)])
+        return float(book.cash + book.position * self._market.worth(self._bars.close[max(self.bar, 0)]))
 
     @property
     def working(self) -> int:
-        """How many entry orders work."""
+        """How many orders work."""
         return int(self._traded().working)
 
     @property
     def open_trades(self) -> tuple[OpenTrade, ...]:
         """The open positions, in the order of their entries."""
-        open_now = self._state.lots[: self._traded().lots]
+        open_now = self._state.orders[self._state.lots[: self._traded().lots]]
+        level = np.nan
+        if self._rules[0].margin == kernel.CROSS:
+            level = float(self._book.liquidation)  # reckoned when the account last looked what to watch for
+        isolated = self._settings.margin == "isolated"
         return tuple(
-            OpenTrade(Side(lot.side), *(lot[f.name].item() for f in fields(OpenTrade)[1:]))
-            for lot in self._state.orders[open_now]
+            OpenTrade(
+                side=Side(lot.side),
+                qty=float(lot.left),
+                entry_bar=int(lot.entry_bar),
+                entry_price=float(lot.entry_price),
+                stop=float(lot.stop),
+                target=float(lot.target),
+                group=int(lot.group),
+                liquidation=float(lot.liquidation) if isolated else level,
+            )
+            for lot in open_now
         )
 
     def result(self) -> Trading:
         """Return the tables of all that was traded so far."""
-        filled = self._traded().fills
-        orders, fills = self._state.orders[: self._asked], self._state.fills[:filled]
-        return tabulate(self._bars, orders, fills, self._stop, self._settings.cash)
+        book, state = self._traded(), self._state
+        return tabulate(
+            self._market,
+            state.orders[: self._asked],
+            state.fills[: book.fills],
+            self._funded[: book.funded],
+            self._stop,
+            self._settings,
+        )
 
     def _traded(self) -> Record:
         """Trade what is left to be traded, and return the book."""
-        kernel.advance(self._prices, self._signals, self._heard, self._state, self._asked, self._rules, self._stop)
+        advance(
+            self._market.prices,
+            self._detail,
+            self._signals,
+            self._heard,
+            self._state,
+            self._funded,
+            self._asked,
+            self._market.rules,
+            self._rules[0],
+            self._stop,
+        )
         return self._book
 
     def _now(self) -> Events:
@@ -266,30 +290,73 @@ class Account:
 
     def _append(self, **columns: Any) -> None:
         start, self._asked = self._asked, self._asked + len(columns["event"])
-        columns["slot"] = [self._slots.setdefault(group, len(self._slots)) for group in columns["group"].tolist()]
+        if self._once:  # nobody asks otherwise
+            groups, where = np.unique(columns["group"], return_inverse=True)
+            slots = [self._slots.setdefault(group, len(self._slots)) for group in groups.tolist()]
+            columns["slot"] = np.array(slots)[where]
         state = self._state
         self._state = state._replace(
             orders=_room(state.orders, self._asked),
-            fills=_room(state.fills, 2 * self._asked),
+            fills=_room(state.fills, 3 * self._asked),
             working=_room(state.working, self._asked),
             lots=_room(state.lots, self._asked),
-            taken=_room(state.taken, self._asked),
+            taken=_room(state.taken, len(self._slots)),
         )
         for name, column in columns.items():
             self._state.orders[name][start : self._asked] = column
 
 
+def _rules(market: Exchange, settings: AccountSettings, policy: Policy) -> Records:
+    """Return costs, limits and policies as the kernel takes them."""
+    rules = records(kernel.RULES_ROW, 1)
+    row = rules[0]
+    row.face, row.marked = market.face, market.marked
+    row.maker_fee, row.taker_fee, row.liquidation_fee = (
+        settings.maker_fee,
+        settings.taker_fee,
+        settings.liquidation_fee,
+    )
+    row.half_spread, row.impact, row.participation = (
+        settings.half_spread_bps * 1e-4,
+        settings.impact,
+        settings.participation,
+    )
+    isolated = settings.margin == "isolated"
+    row.max_leverage = min(settings.max_leverage, settings.leverage) if isolated else settings.max_leverage
+    row.leverage = settings.leverage
+    row.margin = kernel.MARGINS.index(settings.margin) if len(market.rules.schedules) else kernel.NO_MARGIN
+    row.intrabar = kernel.INTRABARS.index(settings.intrabar)
+    row.conflict = kernel.CONFLICTS.index(policy.conflict)
+    row.max_open, row.cooldown, row.once_per_group = policy.max_open, policy.cooldown, policy.once_per_group
+    return rules
+
+
+def _legs(value: npt.ArrayLike) -> npt.ArrayLike:
+    """Return a sequence as the legs of the one event that a handler answers."""
+    return value if np.ndim(value) == 0 else np.atleast_2d(value)
+
+
 def with_venue_fees(settings: AccountSettings, dataset: Dataset) -> tuple[AccountSettings, tuple[str, ...]]:
     """Take the fees that were not set from the dataset's first venue; return with them what a reader must be told."""
-    if not dataset.venues:
-        return settings, ()
-    name = dataset.venues[0].venue
-    fees = load_venue(name).fees
-    theirs = {"maker_fee": fees.maker, "taker_fee": fees.taker}
-    taken = {field: fee for field, fee in theirs.items() if field not in settings.model_fields_set}
-    used = settings.model_copy(update=taken)
-    assumed = fees.assumed and (used.maker_fee, used.taker_fee) == (fees.maker, fees.taker)
-    return used, (f"fees of {name} are assumed: {fees.source}",) if assumed else ()
+    venue = traded_venue(dataset)
+    if venue is None:
+        return settings, ("no venue: own liquidation and funding are left out",)
+    known = load_venue(venue.venue)
+    fees = known.fees
+    theirs = {"maker_fee": fees.maker, "taker_fee": fees.taker, "liquidation_fee": fees.liquidation}
+    used = settings.model_copy(
+        update={field: fee for field, fee in theirs.items() if field not in settings.model_fields_set}
+    )
+    notes = []
+    if fees.assumed and (used.maker_fee, used.taker_fee) == (fees.maker, fees.taker):
+        notes.append(f"fees of {venue.venue} are assumed: {fees.source}")
+    if settings.margin == "none":
+        notes.append("own liquidation is switched off: margin = none")
+    elif known.symbol(venue.symbol).schedules[-1].assumed:
+        notes.append(f"margin rule of {venue.venue} {venue.symbol} is assumed")
+    if venue.contract == "inverse":
+        notes.append(f"{venue.symbol} is inverse: money is base currency, quantities are contracts")
+    return used, tuple(notes)
 
 
 def _room(array: _A, size: int) -> _A:

@@ -1,7 +1,8 @@
 """What the map contributed: a strategy against itself with the map taken away, one way at a time.
 
-Both contrasts trade every order on its own, one unit each, in a ledger where no order hinders another, with the
-account's costs. Outcomes are net profit per unit in ATR of the order's bar, so neither contrast depends on sizing.
+Both contrasts trade every order on its own, one unit each, in a ledger where no order hinders another and none is
+liquidated, with the account's costs. Outcomes are net profit per unit in ATR of the order's bar, so neither contrast
+depends on sizing.
 
 placement
     The same entries, with the strategy's own stop and target distances (in ATR) dealt to other orders at random.
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from forcedflow.data.times import DAY, HOUR
 from forcedflow.kernels import measures
 from forcedflow.trading.account import Account
+from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.orders import SIZE_RULES, Asked, Policy
 from forcedflow.trading.strategy import ask
 
@@ -72,8 +74,9 @@ def contrasts(tape: Tape, strategy: Strategy, settings: AccountSettings, seed: i
     rows = np.flatnonzero(np.isin(tape.events.kind, strategy.hears()))
     if not len(rows):
         return nothing
-    asked = ask(strategy, tape.events[rows])
-    wanted = np.flatnonzero((asked.side != 0) & (tape.events.atr[rows] > 0))
+    asked, of = ask(strategy, tape.events[rows]).flat()
+    rows = rows[of]
+    wanted = np.flatnonzero((asked.side != 0) & (asked.reduce_only == 0) & (tape.events.atr[rows] > 0))
     if len(wanted) < MIN_TRADES:
         return nothing
     ledger = _Ledger(tape, tape.events[rows[wanted]], _rows(asked, wanted), settings)
@@ -103,14 +106,16 @@ class _Ledger:
 
     def __init__(self, tape: Tape, events: Events, asked: Asked, settings: AccountSettings) -> None:
         self.tape, self.events = tape, events
-        units = np.full(len(asked.side), SIZE_RULES.index("units"))
-        self.asked = replace(asked, size=np.ones(len(units)), size_rule=units)
+        units, alone = np.full(len(asked.side), SIZE_RULES.index("units")), np.zeros(len(asked.side), np.int64)
+        self.asked = replace(asked, size=np.ones(len(units)), size_rule=units, oco=alone)
+        self._market = Exchange.of(tape)
         self.reference = np.where(np.isnan(asked.price), events.close, asked.price)
         # Distances from the order's own reference price, log price in ATR; NaN where there is no stop or target.
         self.stop = self._distance(asked.stop, self.reference, events.atr)
         self.target = self._distance(asked.target, self.reference, events.atr)
         self.entry = self._distance(self.reference, events.close, events.atr)
-        self._settings = settings.model_copy(update={"cash": 1e15, "max_leverage": 1e15})
+        self.limit = self._distance(asked.limit, self.reference, events.atr)
+        self._settings = settings.model_copy(update={"cash": 1e15, "max_leverage": 1e15, "margin": "none"})
 
     @staticmethod
     def _distance(price: FloatArray, reference: FloatArray, atr: FloatArray) -> FloatArray:
@@ -119,7 +124,7 @@ class _Ledger:
 
     def trade(self, events: Events, at: IntArray, asked: Asked, reference: FloatArray, atr: FloatArray) -> FloatArray:
         """Return each order's net profit in ATR, NaN where it did not fill; ``at`` are the events they answer."""
-        account = Account(self.tape.bars, self._settings, _ALONE)
+        account = Account(self._market, self._settings, _ALONE)
         account.observe(events)
         account.place(asked, at)
         account.advance(len(self.tape.bars) - 1)
@@ -173,6 +178,7 @@ def _selection(ledger: _Ledger, rng: np.random.Generator) -> dict[str, Any] | No
     asked = replace(
         asked,
         price=np.where(np.isnan(asked.price), np.nan, reference),
+        limit=reference * np.exp(ledger.limit[like] * atr),
         stop=reference * np.exp(ledger.stop[like] * atr),
         target=reference * np.exp(ledger.target[like] * atr),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from forcedflow.errors import StrategyError
 from forcedflow.tables import Event
 from forcedflow.trading.account import Account, OpenTrade
+from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.strategy import Strategy, ask, check_elementwise, handle, handlers
 
 if TYPE_CHECKING:
@@ -141,11 +142,15 @@ def react(strategy: Strategy, events: Events, market: object, account: Account) 
         answer(event)
 
 
-def trade(bars: Bars, events: Events, strategy: Strategy, settings: AccountSettings, seed: int = 0) -> Trading:
+def trade(
+    market: Exchange | Bars, events: Events, strategy: Strategy, settings: AccountSettings, seed: int = 0
+) -> Trading:
     """Trade a plan strategy over a whole tape at once.
 
     Parameters
     ----------
+    market
+        What to trade on; mere bars have no funding, no margin rule and no volume that impact could be reckoned from.
     events
         All events of the tape, in their total order.
     seed
@@ -158,7 +163,7 @@ def trade(bars: Bars, events: Events, strategy: Strategy, settings: AccountSetti
     """
     if not strategy.is_plan():
         raise StrategyError(f"strategy {type(strategy).__name__} has handlers: it trades in a replay, event by event")
-    account = Account(bars, settings, strategy)
+    account = Account(market, settings, strategy)
     account.observe(events)
     rows = np.flatnonzero(np.isin(events.kind, strategy.hears()))
     if len(rows):
@@ -166,5 +171,6 @@ def trade(bars: Bars, events: Events, strategy: Strategy, settings: AccountSetti
         asked = ask(strategy, heard)
         check_elementwise(strategy, heard, asked, seed)
         account.place(asked, rows)
-    account.advance(len(bars.close) - 1)
+    bars = market.bars if isinstance(market, Exchange) else market
+    account.advance(len(bars) - 1)
     return account.result()

@@ -1,4 +1,4 @@
-"""What remains of trading: tables of orders, fills, trades and equity, made of the account's state."""
+"""What remains of trading: tables of orders, fills, trades, funding and equity, made of the account's state."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from forcedflow.kernels.account import KINDS, LIMIT, REASONS, STATUSES, STOP
-from forcedflow.tables import EQUITY, FILLS, ORDERS, TRADES
+from forcedflow.kernels.orders import AT_OPEN, ENTERED, KINDS, REACHED, REASONS, RESTED, STATUSES, STOP_LIMIT
+from forcedflow.tables import EQUITY, FILLS, FUNDING, ORDERS, TRADES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from forcedflow.data.bars import Bars
     from forcedflow.kernels import BoolArray, FloatArray, IntArray
+    from forcedflow.settings import AccountSettings
+    from forcedflow.trading.exchange import Exchange
 
 __all__ = ["Trading", "tabulate"]
 
@@ -25,131 +27,167 @@ Table = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Trading:
-    """The account's tables; columns and units as ``ORDERS``, ``FILLS``, ``TRADES`` and ``EQUITY`` of tables.py say."""
+    """The account's tables; columns and units as ``ORDERS``, ``FILLS``, ``TRADES`` and so on of tables.py say."""
 
     orders: Table
     fills: Table
     trades: Table
     """One row an entry that filled, in the order of the entries."""
+    funding: Table
+    """One row a payment."""
     equity: Table
     """One row a bar."""
     ambiguous_bars: int
-    """Bars in which a stop and a target both lay and neither the open nor the path decided."""
+    """Bars in which a stop and a target both lay and neither the open nor finer bars decided."""
+    unpriced_fills: int
+    """Fills without impact although it was asked for: volume or volatility before the bar is not known."""
 
 
-def tabulate(bars: Bars, asked: Rows, filled: Rows, traded: int, cash: float) -> Trading:
+def tabulate(
+    market: Exchange, asked: Rows, filled: Rows, funded: Rows, traded: int, settings: AccountSettings
+) -> Trading:
     """Make the tables of an account.
 
     Parameters
     ----------
-    asked, filled
-        Rows of the kernel's ``ORDER_ROW`` and ``FILL_ROW``.
+    asked, filled, funded
+        Rows of the kernel's ``ORDER_ROW``, ``FILL_ROW`` and ``FUNDED_ROW``.
     traded
         How many bars were traded.
-    cash
-        The initial equity.
     """
-    known_at = bars.close_ts
-    is_order = asked["kind"] <= STOP  # the others are commands
+    known_at = market.bars.close_ts
+    is_order = asked["kind"] <= STOP_LIMIT  # the others are commands
     number = np.cumsum(is_order) - 1
+    enters = np.flatnonzero(filled["reason"] == ENTERED)
+    trade = np.full(len(asked), -1)
+    trade[filled["lot"][enters]] = np.arange(len(enters))
+    trade = trade[filled["lot"]]
     orders: Table = {
         "order_id": number,
-        "bar": asked["bar"],
         "ts": known_at[asked["bar"]],
-        "event": asked["event"],
-        "group": asked["group"],
-        "side": asked["side"],
         "kind": _names(KINDS, asked["kind"]),
-        "price": asked["price"],
-        "stop": asked["stop"],
-        "target": asked["target"],
-        "qty": asked["qty"],
-        "expiry": asked["expiry"],
-        "hold": asked["hold"],
         "status": _names(STATUSES, asked["status"]),
         "reason": _names(REASONS, asked["reason"]),
-        "status_bar": asked["status_bar"],
+        **{name: asked[name] for name in ORDERS if name in _ORDER_NAMES},
     }
+    if not is_order.all():
+        orders = {name: column[is_order] for name, column in orders.items()}
     fills: Table = {
         "fill_id": np.arange(len(filled)),
         "order_id": number[filled["order"]],
-        "bar": filled["bar"],
+        "trade_id": trade,
         "ts": known_at[filled["bar"]],
-        "side": filled["side"],
-        "qty": filled["qty"],
-        "price": filled["price"],
         "reason": _names(REASONS, filled["reason"]),
         "liquidity": np.where(filled["taker"] == 1, "taker", "maker"),
-        "fee": filled["fee"],
         "spread_cost": filled["spread"],
-        "impact_cost": np.zeros(len(filled)),
-        "forced_qty": np.zeros(len(filled)),
+        "impact_cost": filled["impact"],
+        "forced_qty": filled["forced"],
+        **{name: filled[name] for name in ("bar", "side", "qty", "price", "fee", "shortfall")},
     }
+    funding: Table = {
+        "ts": market.funding_ts[funded["row"]],
+        "rate": market.rates[funded["row"]],
+        **{name: funded[name] for name in ("bar", "position", "price", "amount")},
+    }
+    volatility, usual = market.prices.volatility, market.prices.usual_volume
+    at = filled["bar"]
+    unpriced = (settings.impact > 0) & ~((volatility[at] > 0) & (usual[at] > 0))
     return Trading(
-        _copied({name: column[is_order] for name, column in orders.items()}, ORDERS),
+        _copied(orders, ORDERS),
         _copied(fills, FILLS),
-        _copied(_trades(bars, asked, filled, number, traded), TRADES),
-        _copied(_equity(bars, filled, traded, cash), EQUITY),
+        _copied(_trades(market, asked, filled, trade, number, traded), TRADES),
+        _copied(funding, FUNDING),
+        _copied(_equity(market, filled, funded, traded, settings.cash), EQUITY),
         len(np.unique(filled["bar"][filled["ambiguous"] == 1])),
+        int(np.count_nonzero(unpriced)),
     )
 
 
-def _trades(bars: Bars, asked: Rows, filled: Rows, number: IntArray, traded: int) -> Table:
-    entered = filled["reason"] == REASONS.index("entry")
+_ORDER_NAMES = frozenset(ORDERS) - {"order_id", "ts", "kind", "status", "reason"}
+
+
+def _trades(market: Exchange, asked: Rows, filled: Rows, trade: IntArray, number: IntArray, traded: int) -> Table:
+    bars = market.bars
+    entered = filled["reason"] == ENTERED
     enters, leaves = np.flatnonzero(entered), np.flatnonzero(~entered)
-    order = filled["order"][enters]
-    exit_of = np.full(len(number), -1)
-    exit_of[filled["order"][leaves]] = leaves
-    left = exit_of[order]
-    closed = left >= 0
+    count = len(enters)
+    lot = filled["lot"][enters]
+    side, qty, left = asked["side"][lot], filled["qty"][enters], asked["left"][lot]
+    closed = left == 0.0
+    of, part = trade[leaves], filled["qty"][leaves]
+
+    def summed(values: FloatArray, at: IntArray = of) -> FloatArray:
+        return np.bincount(at, values, count).astype(np.float64)  # of nothing it makes integers
+
+    last = np.zeros(count, np.int64)
+    last[of] = leaves  # the last exit of each: fills are in the order of their time
 
     def at_exit(column: npt.NDArray[Any], if_open: float) -> npt.NDArray[Any]:
-        return np.where(closed, column[left], if_open) if len(filled) else column
+        return np.where(closed, column[last], if_open) if count else column[:0]
 
+    # An open rest is marked at the last close.
+    mark = bars.close[traded - 1]
+    begun, marked = market.worth(filled["price"][enters]), market.worth(mark)
+    ended = market.worth(filled["price"][leaves])
+    mean = (summed(part * ended) + left * marked) / qty
+    pieces = np.bincount(of, minlength=count) + ~closed
+    at_last = at_exit(filled["price"], mark)
+    entry_bar, exit_bar = filled["bar"][enters], at_exit(filled["bar"], traded - 1)
     ends = Ends(
-        side=asked["side"][order],
-        limit=asked["kind"][order] == LIMIT,
-        stop=asked["stop"][order],
-        entry_bar=filled["bar"][enters],
+        side=side,
+        limit=filled["inside"][enters] == RESTED,
+        stop=asked["stop"][lot],
+        entry_bar=entry_bar,
         entry_price=filled["price"][enters],
-        entry_inside=filled["inside"][enters] == 1,
+        entry_inside=filled["inside"][enters] != AT_OPEN,
         closed=closed,
-        exit_bar=at_exit(filled["bar"], traded - 1),  # an open trade is marked at the last close
-        exit_price=at_exit(filled["price"], bars.close[traded - 1]),
-        exit_inside=at_exit(filled["inside"], 0) == 1,
-        reached=at_exit(filled["reason"], 0) == REASONS.index("target"),
+        exit_bar=exit_bar,
+        exit_price=np.where(pieces == 1, at_last, market.price(mean)),
+        exit_inside=at_exit(filled["inside"], AT_OPEN) != AT_OPEN,
+        reached=at_exit(filled["reason"], 0) == REACHED,
     )
     known_at = bars.close_ts
-    qty = filled["qty"][enters]
-    fees = filled["fee"][enters] + at_exit(filled["fee"], 0.0)
-    costs = fees + filled["spread"][enters] + at_exit(filled["spread"], 0.0)
-    net = ends.side * qty * (ends.exit_price - ends.entry_price) - fees
-    risk = np.abs(asked["reference"][order] - ends.stop)
+    costs = summed(filled["fee"] + filled["spread"] + filled["impact"], trade)
+    fees = filled["fee"][enters] + summed(filled["fee"][leaves])
+    funding = side * summed(part * _funded(market, entry_bar[of], filled["bar"][leaves]))
+    funding = funding + side * left * _funded(market, entry_bar, np.full(count, traded - 1))
+    net = summed(side[of] * part * (ended - begun[of])) + side * left * (marked - begun) - fees + funding
+    risk = asked["risk"][lot]
     mae, mfe = excursions(bars, ends)
     return {
-        "trade_id": np.arange(len(order)),
-        "order_id": number[order],
-        "group": asked["group"][order],
-        "side": ends.side,
+        "trade_id": np.arange(count),
+        "order_id": number[lot],
+        "group": asked["group"][lot],
+        "side": side,
         "qty": qty,
-        "entry_bar": ends.entry_bar,
-        "entry_ts": known_at[ends.entry_bar],
+        "entry_bar": entry_bar,
+        "entry_ts": known_at[entry_bar],
         "entry_price": ends.entry_price,
         "stop": ends.stop,
-        "target": asked["target"][order],
-        "exit_bar": ends.exit_bar,
-        "exit_ts": known_at[ends.exit_bar],
+        "target": asked["target"][lot],
+        "exit_bar": exit_bar,
+        "exit_ts": known_at[exit_bar],
         "exit_price": ends.exit_price,
         "exit_reason": np.where(closed, _names(REASONS, at_exit(filled["reason"], 0)), "open"),
-        "gross": net + costs,
+        "gross": net + costs - funding,
         "costs": costs,
+        "funding": funding,
         "net": net,
         "r": net / (qty * risk),
-        "mae_r": mae / risk,
-        "mfe_r": mfe / risk,
-        "bars_held": ends.exit_bar - ends.entry_bar,
+        "mae_r": side * (market.worth(ends.entry_price + side * mae) - begun) / risk,
+        "mfe_r": side * (market.worth(ends.entry_price + side * mfe) - begun) / risk,
+        "bars_held": exit_bar - entry_bar,
         "ambiguous": at_exit(filled["ambiguous"], 0),
     }
+
+
+def _funded(market: Exchange, after: IntArray, upto: IntArray) -> FloatArray:
+    """Return what a long unit received in the bars (after, upto]."""
+    due = market.rules.funding["bar"]
+    paid = -market.rates * np.abs(market.worth(market.bars.open[due]))
+    received = np.concatenate(([0.0], np.cumsum(paid)))
+    until: FloatArray = received[np.searchsorted(due, upto, side="right")]
+    return until - received[np.searchsorted(due, after, side="right")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,17 +259,23 @@ def _between(extreme: np.ufunc, column: FloatArray, start: IntArray, stop: IntAr
     return extremes
 
 
-def _equity(bars: Bars, filled: Rows, traded: int, cash: float) -> Table:
-    """Reckon equity at each close from the state after the last fill, never by adding up bars."""
-    last = np.searchsorted(filled["bar"], np.arange(traded), side="right")
-    close = bars.close[:traded]
-    cash_held = np.concatenate(([cash], filled["cash"]))[last]
-    position = np.concatenate(([0.0], filled["position"]))[last]
-    equity = cash_held + position * close
+def _equity(market: Exchange, filled: Rows, funded: Rows, traded: int, cash: float) -> Table:
+    """Reckon equity at each close from the state after the last fill or payment, never by adding up bars."""
+    bar = np.concatenate((funded["bar"], filled["bar"]))
+    order = np.argsort(bar, kind="stable")  # payments come before the fills of their bar
+    spans = np.diff(bar[order], prepend=0, append=traded)
+    close = market.bars.close[:traded]
+
+    def held(first: float, *then: FloatArray) -> FloatArray:
+        return np.repeat(np.concatenate(([first], np.concatenate(then)[order])), spans)
+
+    cash_held = held(cash, funded["cash"], filled["cash"])
+    position = held(0.0, funded["position"], filled["position"])
+    equity = cash_held + position * market.worth(close)
     highest = np.maximum(np.maximum.accumulate(equity), cash)
     return {
         "bar": np.arange(traded),
-        "ts": bars.close_ts[:traded],
+        "ts": market.bars.close_ts[:traded],
         "close": close,
         "position": position,
         "cash": cash_held,
@@ -246,4 +290,4 @@ def _names(names: tuple[str, ...], codes: IntArray) -> npt.NDArray[np.str_]:
 
 def _copied(table: Table, schema: Mapping[str, str]) -> Table:
     """Return the table's columns in the schema's order and types, apart from the account's own arrays."""
-    return {name: np.array(table[name], dtype=dtype) for name, dtype in schema.items()}
+    return {name: np.ascontiguousarray(table[name], dtype=dtype) for name, dtype in schema.items()}

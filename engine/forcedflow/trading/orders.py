@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-ENTRIES: Final = ("market", "limit", "stop")
+ENTRIES: Final = ("market", "limit", "stop", "stop_limit")
 SIZE_RULES: Final = ("units", "notional", "equity", "risk")
 
 
@@ -35,7 +35,9 @@ class Policy(Settings):
         description="a new order while one works or a position is open: ignore it; let it replace them; "
         "let it replace them only if it is for the other side; add it",
     )
-    max_open: int = Field(default=1, ge=1, description="with conflict = add: working orders and positions at most")
+    max_open: int = Field(
+        default=1, ge=1, description="with conflict = add: working orders and positions at most; a ladder counts once"
+    )
     cooldown: int = Field(default=0, ge=0, description="bars after a position closed in which no new order can fill")
     once_per_group: bool = Field(
         default=False, description="trade each zone once; an order that never filled does not count"
@@ -46,8 +48,9 @@ class Policy(Settings):
 class Plan:
     """Orders for a block of events: one row an event, in the events' order.
 
-    Every field is a scalar or an array with one value an event. Make them with elementwise numpy, so that a row depends
-    on its own event alone.
+    Every field is a scalar, an array with one value an event, or of shape (events, legs): a ladder, whose legs are one
+    ask to ``conflict``, ``max_open``, ``cooldown`` and ``once_per_group``. Make them with elementwise numpy, so that a
+    row depends on its own event alone.
     """
 
     side: npt.ArrayLike
@@ -57,21 +60,31 @@ class Plan:
     """What it means is said by ``size_rule``."""
     size_rule: npt.ArrayLike = "risk"
     """``risk``: share of equity lost if the stop fills at its price; ``equity``: notional as a share of equity;
-    ``notional``: quote currency; ``units``: base units."""
+    ``notional``: money, in the currency of the margin; ``units``: base units, or contracts of an inverse contract."""
     entry: npt.ArrayLike = "market"
-    """``market``, ``limit`` or ``stop``."""
+    """``market``, ``limit``, ``stop``, or ``stop_limit``: a limit order at ``limit`` once ``price`` is touched."""
     price: npt.ArrayLike = np.nan
     """Of a limit or stop entry; NaN for a market order."""
+    limit: npt.ArrayLike = np.nan
+    """Worst price at which a ``stop_limit`` fills, from which its size is reckoned; else NaN."""
     stop: npt.ArrayLike = np.nan
     """Exit against the position; NaN for none."""
     target: npt.ArrayLike = np.nan
     """Exit in favour of the position, a resting limit; NaN for none."""
+    trail: npt.ArrayLike = np.nan
+    """Trailing stop: its log distance from the best price since entry, as known before the bar; NaN for none. Where
+    there is a ``stop`` too, the nearer counts."""
     expiry: npt.ArrayLike = 1
     """Bars for which the entry stays good, at least 1."""
     hold: npt.ArrayLike = 0
     """Bars a position lasts at most: entered in bar e, it leaves at the open of bar e + hold. 0: no limit."""
     group: npt.ArrayLike = 0
-    """Zone or channel the order belongs to; 0 for none."""
+    """Zone or channel the order belongs to; 0 for none. One for all legs."""
+    oco: npt.ArrayLike = 0
+    """Number that orders share of which only one may fill: then the others are cancelled. 0: none."""
+    reduce_only: npt.ArrayLike = False
+    """Only reduces open positions of the other side, first in first out, and brings no stop or target along; no policy
+    stands in its way."""
     cancel_on: Collection[EventKind] | IntArray = ()
     """Kinds of a later event of the same group that cancel the working entry; or a bit mask (bit k: kind k). ForcedFlow
     belongs to no zone: it has group 0 and reaches orders of group 0 only."""
@@ -79,22 +92,31 @@ class Plan:
     """Kinds of a later event of the same group after which the position leaves at the next open."""
 
 
+_FLOATS: Final = ("price", "limit", "stop", "target", "trail", "size")
+_INTS: Final = ("expiry", "hold", "group", "oco", "reduce_only")
+_OF_THE_ASK: Final = ("group", "reduce_only")
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A plan whose fields are checked columns, shape (rows,), one row an event."""
+    """A plan whose fields are checked columns: shape (events,), or (events, legs) where the plan has ladders."""
 
     side: IntArray
     kind: IntArray
-    """0 market, 1 limit, 2 stop: places in the account kernel's ``KINDS``."""
+    """0 market, 1 limit, 2 stop, 3 stop_limit: places in the account kernel's ``KINDS``."""
     price: FloatArray
+    limit: FloatArray
     stop: FloatArray
     target: FloatArray
+    trail: FloatArray
     size: FloatArray
     size_rule: IntArray
     """Places in ``SIZE_RULES``."""
     expiry: IntArray
     hold: IntArray
     group: IntArray
+    oco: IntArray
+    reduce_only: IntArray
     cancel_on: IntArray
     exit_on: IntArray
 
@@ -107,20 +129,24 @@ class Asked:
         StrategyError
             Naming the strategy ``name``, the field and, where one is to blame, the event.
         """
-        columns: dict[str, Any] = {
-            "side": _numbers(plan.side, "side", np.int64, events, name),
-            "kind": _codes(plan.entry, "entry", ENTRIES, events, name),
-            "size_rule": _codes(plan.size_rule, "size_rule", SIZE_RULES, events, name),
+        columns: dict[str, npt.NDArray[Any]] = {
+            "side": _numbers(plan.side, "side", np.int64, name),
+            "kind": _codes(plan.entry, "entry", ENTRIES, name),
+            "size_rule": _codes(plan.size_rule, "size_rule", SIZE_RULES, name),
         }
-        for field in ("price", "stop", "target", "size"):
-            columns[field] = _numbers(getattr(plan, field), field, np.float64, events, name)
-        for field in ("expiry", "hold", "group"):
-            columns[field] = _numbers(getattr(plan, field), field, np.int64, events, name)
+        columns |= {field: _numbers(getattr(plan, field), field, np.float64, name) for field in _FLOATS}
+        columns |= {field: _numbers(getattr(plan, field), field, np.int64, name) for field in _INTS}
         for field in ("cancel_on", "exit_on"):
-            columns[field] = _numbers(_mask(getattr(plan, field), field, name), field, np.int64, events, name)
-        asked = cls(**columns)
+            columns[field] = _numbers(_mask(getattr(plan, field), field, name), field, np.int64, name)
+        asked = cls(**_fitted(columns, len(events), name))
         _check(asked, events, name)
         return asked
+
+    def flat(self) -> tuple[Asked, IntArray]:
+        """Return the columns with shape (events * legs,), and the event's row of each."""
+        events, legs = len(self.side), self.side[:1].size if len(self.side) else 1
+        flat = Asked(**{field.name: getattr(self, field.name).reshape(-1) for field in fields(self)})
+        return flat, np.repeat(np.arange(events), legs)
 
 
 def at_event(events: Events, row: int) -> str:
@@ -128,28 +154,32 @@ def at_event(events: Events, row: int) -> str:
     return f"{EventKind(events.kind[row]).title} in bar {events.bar[row]} ({time_text(int(events.ts[row]))})"
 
 
-def _fit(values: npt.NDArray[np.generic], field: str, events: Events, name: str) -> npt.NDArray[np.generic]:
-    if values.shape not in {(), (1,), (len(events),)}:
-        raise StrategyError(
-            f"strategy {name}: plan column {field!r} has shape {values.shape}; give a scalar or one value for each of "
-            f"the {len(events)} events"
-        )
-    return np.broadcast_to(values, len(events))
+def _fitted(columns: dict[str, npt.NDArray[Any]], events: int, name: str) -> dict[str, npt.NDArray[Any]]:
+    """Broadcast all columns to one shape."""
+    legs = {column.shape[1] for column in columns.values() if column.ndim == 2}
+    ladder = max(legs, default=0)
+    for field, column in columns.items():
+        known = {(), (1,), (events,)} | ({(events, ladder), (1, ladder)} if ladder else set())
+        if column.shape not in known or (column.ndim == 2 and len(legs) > 1):
+            raise StrategyError(
+                f"strategy {name}: plan column {field!r} has shape {column.shape}; give a scalar, one value for each "
+                f"of the {events} events, or a ladder of shape ({events}, legs) with one number of legs throughout"
+            )
+    if not ladder:
+        return {field: np.broadcast_to(column, events) for field, column in columns.items()}
+    tall = {field: column[:, None] if column.ndim == 1 else column for field, column in columns.items()}
+    return {field: np.broadcast_to(column, (events, ladder)) for field, column in tall.items()}
 
 
-def _numbers(
-    values: npt.ArrayLike, field: str, dtype: type[np.generic], events: Events, name: str
-) -> npt.NDArray[np.generic]:
+def _numbers(values: npt.ArrayLike, field: str, dtype: type[np.generic], name: str) -> npt.NDArray[np.generic]:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf" or (dtype is np.int64 and not np.array_equal(array, np.trunc(array))):
         what = "whole numbers" if dtype is np.int64 else "numbers"
         raise StrategyError(f"strategy {name}: plan column {field!r} must hold {what}, was {values!r:.80}")
-    return _fit(array.astype(dtype), field, events, name)
+    return array.astype(dtype)
 
 
-def _codes(
-    values: npt.ArrayLike, field: str, names: tuple[str, ...], events: Events, name: str
-) -> npt.NDArray[np.generic]:
+def _codes(values: npt.ArrayLike, field: str, names: tuple[str, ...], name: str) -> npt.NDArray[np.generic]:
     array = np.asarray(values)
     codes = np.full(array.shape, -1, np.int64)
     for code, text in enumerate(names):
@@ -159,7 +189,7 @@ def _codes(
         raise StrategyError(
             f"strategy {name}: plan column {field!r} must be one of {', '.join(names)}, was {unknown!r}"
         )
-    return _fit(codes, field, events, name)
+    return codes
 
 
 def _mask(kinds: Collection[EventKind] | IntArray, field: str, name: str) -> npt.ArrayLike:
@@ -173,37 +203,58 @@ def _mask(kinds: Collection[EventKind] | IntArray, field: str, name: str) -> npt
 
 
 def _check(asked: Asked, events: Events, name: str) -> None:
+    ladder = asked.side.ndim == 2
     market = asked.kind == ENTRIES.index("market")
-    reference = np.where(market, events.close, asked.price)
-    risky = asked.size_rule == SIZE_RULES.index("risk")
-    no_stop, no_target = np.isnan(asked.stop), np.isnan(asked.target)
+    both = asked.kind == ENTRIES.index("stop_limit")
+    price = np.where(market, events.close[:, None] if ladder else events.close, asked.price)
+    reference = np.where(both, asked.limit, price)
+    risky, reduces = asked.size_rule == SIZE_RULES.index("risk"), asked.reduce_only != 0
+    no_stop, no_target, no_trail = np.isnan(asked.stop), np.isnan(asked.target), np.isnan(asked.trail)
+
+    def losing(level: FloatArray) -> BoolArray:
+        return (asked.side * (reference - level) > 0) & (asked.side * (price - level) > 0)
+
+    def winning(level: FloatArray) -> BoolArray:
+        return (asked.side * (level - reference) > 0) & (asked.side * (level - price) > 0)
+
     findings: tuple[tuple[str, str, BoolArray], ...] = (
         ("side", "must be +1, -1 or 0", np.abs(asked.side) <= 1),
         ("price", "must be NaN for a market order", ~market | np.isnan(asked.price)),
         ("price", "must be a positive number", market | _positive(asked.price)),
+        ("limit", "must be a positive number for a stop_limit", ~both | _positive(asked.limit)),
+        ("limit", "must be NaN for any order but a stop_limit", both | np.isnan(asked.limit)),
         ("stop", "must be a positive number, or NaN for none", no_stop | _positive(asked.stop)),
         ("target", "must be a positive number, or NaN for none", no_target | _positive(asked.target)),
-        ("stop", "is needed to size by risk", ~(risky & no_stop)),
-        ("stop", "must lie on the losing side of the entry", no_stop | (asked.side * (reference - asked.stop) > 0)),
-        (
-            "target",
-            "must lie on the winning side of the entry",
-            no_target | (asked.side * (asked.target - reference) > 0),
-        ),
+        ("trail", "must be a positive log distance, or NaN for none", no_trail | _positive(asked.trail)),
+        ("stop", "or trail is needed to size by risk", ~(risky & no_stop & no_trail)),
+        ("stop", "must lie on the losing side of the entry", no_stop | losing(asked.stop)),
+        ("target", "must lie on the winning side of the entry", no_target | winning(asked.target)),
         ("size", "must be a positive number", _positive(asked.size)),
         ("expiry", "must be at least 1", asked.expiry >= 1),
         ("hold", "must not be negative", asked.hold >= 0),
+        ("oco", "must not be negative", asked.oco >= 0),
+        ("stop", "must be NaN for a reduce-only order", ~reduces | no_stop),
+        ("target", "must be NaN for a reduce-only order", ~reduces | no_target),
+        ("trail", "must be NaN for a reduce-only order", ~reduces | no_trail),
+        ("hold", "must be 0 for a reduce-only order", ~reduces | (asked.hold == 0)),
+        ("reduce_only", "must be a market, limit or stop order", ~(reduces & both)),
+        *((field, "must be the same for all legs", _same_for_legs(getattr(asked, field))) for field in _OF_THE_ASK),
     )
+    asks = asked.side != 0
     for field, problem, fine in findings:
-        bad = np.flatnonzero((asked.side != 0) & ~fine)
-        if len(bad):
-            row = int(bad[0])
-            entry = f"{'buy' if asked.side[row] > 0 else 'sell'} {ENTRIES[asked.kind[row]]} at {reference[row]:.10g}"
-            value = getattr(asked, field)[row]
+        if np.any(asks & ~fine):
+            at = tuple(int(k) for k in np.argwhere(asks & ~fine)[0])
+            entry = f"{'buy' if asked.side[at] > 0 else 'sell'} {ENTRIES[asked.kind[at]]} at {reference[at]:.10g}"
+            leg = f", leg {at[1]}" if ladder else ""
             raise StrategyError(
-                f"strategy {name}, {at_event(events, row)}, plan row {row}: {field} {problem}, "
-                f"was {value:.10g} ({entry})"
+                f"strategy {name}, {at_event(events, at[0])}, plan row {at[0]}{leg}: {field} {problem}, "
+                f"was {getattr(asked, field)[at]:.10g} ({entry})"
             )
+
+
+def _same_for_legs(values: IntArray) -> BoolArray:
+    same: BoolArray = values == (values[:, :1] if values.ndim == 2 else values)
+    return same
 
 
 def _positive(values: FloatArray) -> BoolArray:

@@ -161,7 +161,7 @@ def check_elementwise(strategy: Strategy, events: Events, asked: Asked, seed: in
             batch, alone = getattr(asked, field.name)[picked], getattr(again, field.name)
             differ = ~((batch == alone) | ((batch != batch) & (alone != alone)))  # noqa: PLR0124  (NaN equals NaN here)
             if differ.any():
-                at = int(picked[np.flatnonzero(differ)[0]])
+                at = int(picked[np.argwhere(differ)[0][0]])
                 raise StrategyError(
                     f"strategy {type(strategy).__name__}, {at_event(events, at)}: plan row {at}, column {field.name!r} "
                     "changes with the other rows it is asked about; write plan() with elementwise numpy"

@@ -1,0 +1,65 @@
+"""Where price next reaches a level, found without a look at every bar.
+
+Highs and lows are kept in a pyramid: the extremes of each bar, of each 16 bars, of each 256, and so on. Blocks are
+aligned to the absolute bar, so the pyramid of a prefix is a prefix on every level, and the cost of a search grows
+with the logarithm of the distance.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from forcedflow.kernels import FloatArray, IntArray, lean_kernel
+
+__all__ = ["Extremes", "extremes", "next_touch"]
+
+_SHIFT: Final = 4
+_BLOCK: Final = 1 << _SHIFT
+
+
+class Extremes(NamedTuple):
+    """A pyramid of highs and lows; made once for a table of bars, read by every account that trades on it."""
+
+    values: FloatArray
+    """Shape (blocks of all levels, 2): high and low, level after level."""
+    first: IntArray
+    """Shape (levels,): the row of ``values`` at which each level begins."""
+
+
+def extremes(high: FloatArray, low: FloatArray) -> Extremes:
+    """Build the pyramid of some bars; 0.1 ns a bar and level."""
+    levels = [np.column_stack((high, low))]
+    while len(levels[-1]) > _BLOCK:
+        below = levels[-1]
+        whole = -(-len(below) // _BLOCK) * _BLOCK
+        padded = np.full((whole, 2), (-np.inf, np.inf))
+        padded[: len(below)] = below
+        blocks = padded.reshape(-1, _BLOCK, 2)
+        levels.append(np.column_stack((blocks[:, :, 0].max(axis=1), blocks[:, :, 1].min(axis=1))))
+    first = np.cumsum([0] + [len(level) for level in levels[:-1]])
+    return Extremes(np.concatenate(levels), first)
+
+
+@lean_kernel
+def next_touch(index: Extremes, up: float, down: float, start: int, stop: int) -> int:
+    """Return the first bar of [start, stop) whose high reaches ``up`` or whose low reaches ``down``, else ``stop``.
+
+    NaN is a level that no price reaches.
+    """
+    bar, level, shift = start, 0, 0
+    top = len(index.first) - 1
+    while bar < stop:
+        row = index.first[level] + (bar >> shift)
+        if index.values[row, 0] >= up or index.values[row, 1] <= down:
+            if level == 0:
+                return bar
+            level -= 1
+            shift -= _SHIFT
+            continue
+        bar += 1 << shift
+        while level < top and bar & ((1 << (shift + _SHIFT)) - 1) == 0:
+            level += 1
+            shift += _SHIFT
+    return stop
