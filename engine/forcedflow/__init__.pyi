@@ -16,6 +16,7 @@ from forcedflow.record import Run as Run
 from forcedflow.record import read as load_run
 from forcedflow.replay import Market as Market
 from forcedflow.replay import Replay as Replay
+from forcedflow.report import interop as interop
 from forcedflow.report import plot as plot
 from forcedflow.report.tearsheet import tearsheet as tearsheet
 from forcedflow.settings import AccountSettings as AccountSettings
@@ -70,6 +71,7 @@ __all__ = [
     "contrasts",
     "dataset_names",
     "find_strategy",
+    "interop",
     "liquidation_price",
     "load_dataset",
     "load_run",

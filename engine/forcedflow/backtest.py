@@ -80,6 +80,8 @@ class _Outcome:
     tape: Tape
     trading: Trading
     fee_notes: tuple[str, ...]
+    face: float
+    """Quote currency of one contract where it is inverse, else 0."""
     market_pass_s: float
     trade_pass_s: float
 
@@ -174,12 +176,13 @@ def run_config(
     if strategy.is_plan():
         tape = tape or make_tape(data, config.market, progress=told)
         made = time.perf_counter()
-        trading = trade(Exchange.of(tape), tape.events, strategy, config.account, config.seed)
+        exchange = Exchange.of(tape)
+        trading, face = trade(exchange, tape.events, strategy, config.account, config.seed), exchange.face
     else:  # handlers need the live map: market and account step together, and one time covers both
         replay = Replay(data, strategy, market=config.market, account=config.account, snapshots=1000)
-        trading = replay.finish()
+        trading, face = replay.finish(), replay.exchange.face
         tape, made = replay.tape(), time.perf_counter()
-    return _record(config, strategy, _Outcome(tape, trading, fee_notes, made - begun, time.perf_counter() - made))
+    return _record(config, strategy, _Outcome(tape, trading, fee_notes, face, made - begun, time.perf_counter() - made))
 
 
 def save(run: Run, folder: str | Path, *, count: bool = True) -> Path:
@@ -273,6 +276,7 @@ def _summary(outcome: _Outcome, strategy: Strategy) -> dict[str, Any]:
         "reopened_share": reopened_share(tape),
         "events": {kind.title: int(np.count_nonzero(tape.events.kind == kind)) for kind in EventKind},
         "trades": len(trading.trades["trade_id"]),
+        "face": outcome.face,
         "ambiguous_bars": trading.ambiguous_bars,
         "estimated_open_interest": any(venue.estimated_oi for venue in data.venues),
         "venues": [f"{venue.venue} {venue.symbol}" for venue in data.venues],

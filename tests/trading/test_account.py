@@ -296,25 +296,6 @@ def test_mirrored_prices_give_the_mirrored_account(seed: int) -> None:
     np.testing.assert_array_equal(here.equity["equity"], there.equity["equity"])
 
 
-@given(SEEDS, st.sampled_from(["maker_fee", "taker_fee", "half_spread_bps"]))
-def test_more_cost_never_raises_equity(seed: int, cost: str) -> None:
-    bars, events = units_only(seed)
-    strategy = random_strategy(np.random.default_rng(seed))
-    cheap = trade(bars, events, strategy, FREE).equity["equity"]
-    dear = trade(bars, events, strategy, FREE.model_copy(update={cost: 0.01})).equity["equity"]
-    assert np.all(dear <= cheap)
-
-
-@given(SEEDS)
-def test_half_the_size_is_half_the_result(seed: int) -> None:
-    settings = AccountSettings(cash=1e9)
-    strategy = random_strategy(np.random.default_rng(seed))
-    whole = trade(*units_only(seed, 2.0), strategy, settings).trades
-    half = trade(*units_only(seed, 1.0), strategy, settings).trades
-    np.testing.assert_array_equal(whole["net"], 2 * half["net"])
-    np.testing.assert_array_equal(whole["r"], half["r"])
-
-
 def units_only(seed: int, size: float = 1.0) -> tuple[Bars, Events]:
     """Make a random market whose orders do not depend on equity."""
     bars, events = random_market(seed)

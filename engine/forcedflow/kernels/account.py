@@ -175,7 +175,6 @@ def _quantity(state: State, rules: Record, order: Record, close: float, clears: 
 @lean_kernel
 def _prepare(rules: Record, order: Record, close: float) -> None:
     """Set what the order works as, and from where its size and its R are reckoned."""
-    order.entry_bar = -1
     order.mode, order.level = order.kind, order.price
     order.reference = order.price
     if order.kind == MARKET:
@@ -184,7 +183,6 @@ def _prepare(rules: Record, order: Record, close: float) -> None:
         order.reference = order.limit
     order.best = order.reference  # for the trailing stop as it would be then
     order.risk = abs(worth(rules, order.reference) - worth(rules, trailed_stop(order)))
-    order.qty = 0.0
     order.margin = 0.0
     order.liquidation = np.nan
 
@@ -200,13 +198,14 @@ def _place(state: State, venue: Venue, rules: Record, number: int, close: float)
         withdraw_all(state, order.bar, CANCELLED_ALL)
         return
     head = state.orders[order.ask]
-    _prepare(rules, order, close)
+    order.entry_bar, order.qty = -1, 0.0
     refused, clears = NONE, False
     if order.reduce_only == 0:
         if order.ask == number:
             _judge(state, rules, order)
         refused, clears = head.verdict, head.clears != 0
     if refused == NONE:
+        _prepare(rules, order, close)
         if rules.margin != NO_MARGIN:
             follow_schedule(state, venue, rules, order.bar)
         refused = _quantity(state, rules, order, close, clears)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from forcedflow.kernels import BoolArray, FloatArray, IntArray, Record, Records, inner_kernel, small_kernel
+from forcedflow.kernels import BoolArray, FloatArray, IntArray, Record, Records, inner_kernel
 
 if TYPE_CHECKING:
     from forcedflow.kernels.touch import Extremes
@@ -149,8 +149,8 @@ ORDER_ROW: Final = np.dtype(
         ("event", "i8"),  # the signal that it answers
         ("bar", "i8"),  # and its bar
         ("ask", "i8"),  # number of the first order of the same ask: legs of a ladder are one ask
-        ("side", "i8"),
-        ("kind", "i8"),  # KINDS
+        ("side", "i4"),
+        ("kind", "i4"),  # KINDS
         ("price", "f8"),
         ("limit", "f8"),  # of a stop_limit
         ("stop", "f8"),
@@ -158,44 +158,44 @@ ORDER_ROW: Final = np.dtype(
         ("trail", "f8"),
         ("ratchet", "f8"),  # exp(-side * trail): the trailing stop is the best price since entry times this
         ("amount", "f8"),  # what it means says size_rule (`size` is taken: an attribute of numpy's records)
-        ("size_rule", "i8"),  # SIZE_RULES
+        ("size_rule", "i4"),  # SIZE_RULES
         ("expiry", "i8"),
         ("hold", "i8"),
         ("group", "i8"),
         ("slot", "i8"),  # a dense number of the group
         ("oco", "i8"),
-        ("reduce_only", "i8"),
-        ("cancel_on", "i8"),  # bit k is set for event kind k
-        ("exit_on", "i8"),
+        ("reduce_only", "i4"),
+        ("cancel_on", "i4"),  # bit k is set for event kind k
+        ("exit_on", "i4"),
         # What became of it
-        ("status", "i8"),  # STATUSES
-        ("reason", "i8"),  # REASONS
+        ("status", "i4"),  # STATUSES
+        ("reason", "i4"),  # REASONS
         ("status_bar", "i8"),
         ("qty", "f8"),  # accepted; of a reduce-only order that filled: what it found to reduce
         ("reference", "f8"),  # price that size and R are reckoned from: the order's own; market: the close
         ("risk", "f8"),  # money a unit loses from the reference to the stop; NaN without a stop
-        ("mode", "i8"),  # what it works as: a stop_limit that was triggered works as a limit
+        ("mode", "i4"),  # what it works as: a stop_limit that was triggered works as a limit
         ("level", "f8"),  # and at which price
         # The lot it became
         ("entry_bar", "i8"),
         ("entry_price", "f8"),
-        ("inside", "i8"),  # AT_OPEN, TOUCHED or RESTED
-        ("sub", "i8"),  # sub-bar of the entry bar
+        ("inside", "i4"),  # AT_OPEN, TOUCHED or RESTED
+        ("sub", "i4"),  # sub-bar of the entry bar
         ("since", "f8"),  # price at which the market met the order
         ("left", "f8"),  # what is open of it
         ("best", "f8"),  # price since entry, as far as known
         ("margin", "f8"),  # isolated: posted
         ("liquidation", "f8"),  # isolated: price; NaN: none
         ("due", "i8"),  # the lot leaves at the open of this bar
-        ("leave", "i8"),  # reason for which the lot leaves at the next open
+        ("leave", "i4"),  # reason for which the lot leaves at the next open
         # Of the ask, kept on its first order
-        ("alive", "i8"),  # legs that work or are open and stay
-        ("filled", "i8"),  # legs that filled
-        ("verdict", "i8"),  # reason for which the ask was refused
-        ("clears", "i8"),  # the next leg to be accepted makes what else is live give way
+        ("alive", "i4"),  # legs that work or are open and stay
+        ("filled", "i4"),  # legs that filled
+        ("verdict", "i4"),  # reason for which the ask was refused
+        ("clears", "i4"),  # the next leg to be accepted makes what else is live give way
     ]
 )
-"""One order (or command), and the lot it becomes."""
+"""One order (or command), and the lot it becomes. Codes are short: a tape may ask for millions."""
 
 FILL_ROW: Final = np.dtype(
     [
@@ -310,7 +310,7 @@ def worth(rules: Record, price: float) -> float:
     return price if rules.face == 0.0 else -rules.face / price
 
 
-@small_kernel
+@inner_kernel
 def remove(numbers: IntArray, count: int, number: int) -> None:
     """Close the gap that ``number`` leaves in a list of ``count``."""
     found = False
@@ -320,7 +320,7 @@ def remove(numbers: IntArray, count: int, number: int) -> None:
             numbers[at] = numbers[at + 1]
 
 
-@small_kernel
+@inner_kernel
 def settle(order: Record, status: int, reason: int, bar: int) -> None:
     """Write down what became of an order."""
     order.status = status
@@ -353,7 +353,7 @@ def withdraw(state: State, number: int, bar: int, reason: int) -> None:
     settle(order, EXPIRED if reason == EXPIRY else CANCELLED, reason, bar)
 
 
-@small_kernel
+@inner_kernel
 def withdraw_all(state: State, bar: int, reason: int) -> None:
     """Cancel every working order."""
     while state.book[0].working > 0:
@@ -370,7 +370,7 @@ def leave(state: State, number: int, reason: int) -> None:
         gone(state, number)
 
 
-@small_kernel
+@inner_kernel
 def leave_all(state: State, reason: int) -> None:
     """Let every lot leave at the next open."""
     for at in range(state.book[0].lots):

@@ -155,7 +155,8 @@ class Account:
                 f"orders answer events {event.min()} to {event.max()}; "
                 f"they must ascend and lie between {floor} and {self._heard - 1}"
             )
-        columns = {field.name: getattr(legs, field.name)[wanted] for field in fields(legs)}
+        all_of_them = slice(None) if len(wanted) == len(row) else wanted
+        columns = {field.name: getattr(legs, field.name)[all_of_them] for field in fields(legs)}
         amount = columns.pop("size")
         ask = self._asked + np.searchsorted(row[wanted], row[wanted])  # the first leg of the same event
         ratchet = np.exp(-columns["side"] * columns["trail"])
@@ -302,8 +303,10 @@ class Account:
             lots=_room(state.lots, self._asked),
             taken=_room(state.taken, len(self._slots)),
         )
-        for name, column in columns.items():
-            self._state.orders[name][start : self._asked] = column
+        for name, values in columns.items():
+            column = np.asarray(values)
+            if column.strides != (0,) or column[0] != 0:  # one value for all: the rows are zero already
+                self._state.orders[name][start : self._asked] = column
 
 
 def _rules(market: Exchange, settings: AccountSettings, policy: Policy) -> Records:

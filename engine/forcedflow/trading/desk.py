@@ -167,7 +167,7 @@ def trade(
     account.observe(events)
     rows = np.flatnonzero(np.isin(events.kind, strategy.hears()))
     if len(rows):
-        heard = events[rows]
+        heard = events if len(rows) == len(events) else events[rows]
         asked = ask(strategy, heard)
         check_elementwise(strategy, heard, asked, seed)
         account.place(asked, rows)

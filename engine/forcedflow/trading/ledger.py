@@ -55,7 +55,7 @@ def tabulate(
     traded
         How many bars were traded.
     """
-    known_at = market.bars.close_ts
+    ts, interval = market.bars.ts, market.bars.interval
     is_order = asked["kind"] <= STOP_LIMIT  # the others are commands
     number = np.cumsum(is_order) - 1
     enters = np.flatnonzero(filled["reason"] == ENTERED)
@@ -64,7 +64,7 @@ def tabulate(
     trade = trade[filled["lot"]]
     orders: Table = {
         "order_id": number,
-        "ts": known_at[asked["bar"]],
+        "ts": ts[asked["bar"]] + interval,
         "kind": _names(KINDS, asked["kind"]),
         "status": _names(STATUSES, asked["status"]),
         "reason": _names(REASONS, asked["reason"]),
@@ -76,7 +76,7 @@ def tabulate(
         "fill_id": np.arange(len(filled)),
         "order_id": number[filled["order"]],
         "trade_id": trade,
-        "ts": known_at[filled["bar"]],
+        "ts": ts[filled["bar"]] + interval,
         "reason": _names(REASONS, filled["reason"]),
         "liquidity": np.where(filled["taker"] == 1, "taker", "maker"),
         "spread_cost": filled["spread"],
@@ -146,7 +146,6 @@ def _trades(market: Exchange, asked: Rows, filled: Rows, trade: IntArray, number
         exit_inside=at_exit(filled["inside"], AT_OPEN) != AT_OPEN,
         reached=at_exit(filled["reason"], 0) == REACHED,
     )
-    known_at = bars.close_ts
     costs = summed(filled["fee"] + filled["spread"] + filled["impact"], trade)
     fees = filled["fee"][enters] + summed(filled["fee"][leaves])
     funding = side * summed(part * _funded(market, entry_bar[of], filled["bar"][leaves]))
@@ -161,12 +160,12 @@ def _trades(market: Exchange, asked: Rows, filled: Rows, trade: IntArray, number
         "side": side,
         "qty": qty,
         "entry_bar": entry_bar,
-        "entry_ts": known_at[entry_bar],
+        "entry_ts": bars.ts[entry_bar] + bars.interval,
         "entry_price": ends.entry_price,
         "stop": ends.stop,
         "target": asked["target"][lot],
         "exit_bar": exit_bar,
-        "exit_ts": known_at[exit_bar],
+        "exit_ts": bars.ts[exit_bar] + bars.interval,
         "exit_price": ends.exit_price,
         "exit_reason": np.where(closed, _names(REASONS, at_exit(filled["reason"], 0)), "open"),
         "gross": net + costs - funding,
@@ -254,9 +253,10 @@ def _between(extreme: np.ufunc, column: FloatArray, start: IntArray, stop: IntAr
     """Return the extreme of each [start, stop); where that is empty, a number that means nothing."""
     if not len(start):
         return column[:0]
-    padded = np.append(column, column[-1])  # reduceat takes no index past the end
-    extremes: FloatArray = extreme.reduceat(padded, np.column_stack((start, stop)).ravel())[::2]
-    return extremes
+    last = len(column) - 1  # reduceat takes no index past the end
+    spans = np.minimum(np.column_stack((start, stop)), last).ravel()
+    extremes: FloatArray = extreme.reduceat(column, spans)[::2]
+    return np.where(stop > last, extreme(extremes, column[last]), extremes)
 
 
 def _equity(market: Exchange, filled: Rows, funded: Rows, traded: int, cash: float) -> Table:
@@ -271,16 +271,20 @@ def _equity(market: Exchange, filled: Rows, funded: Rows, traded: int, cash: flo
 
     cash_held = held(cash, funded["cash"], filled["cash"])
     position = held(0.0, funded["position"], filled["position"])
-    equity = cash_held + position * market.worth(close)
-    highest = np.maximum(np.maximum.accumulate(equity), cash)
+    equity = position * market.worth(close)
+    equity += cash_held
+    drawdown = np.maximum.accumulate(equity)  # the highest so far; in place, since these columns are long
+    np.maximum(drawdown, cash, out=drawdown)
+    np.divide(equity, drawdown, out=drawdown)
+    np.subtract(1.0, drawdown, out=drawdown)
     return {
         "bar": np.arange(traded),
-        "ts": market.bars.close_ts[:traded],
+        "ts": market.bars.ts[:traded] + market.bars.interval,
         "close": close,
         "position": position,
         "cash": cash_held,
         "equity": equity,
-        "drawdown": 1.0 - equity / highest,
+        "drawdown": drawdown,
     }
 
 

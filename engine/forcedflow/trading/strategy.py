@@ -153,15 +153,15 @@ def check_elementwise(strategy: Strategy, events: Events, asked: Asked, seed: in
     if len(events) < 2:
         return
     rng = np.random.default_rng(seed)
-    rows = [np.array([row]) for row in rng.integers(len(events), size=6)]
-    prefixes = [np.arange(length) for length in rng.integers(1, len(events), size=3)]
+    rows = [slice(row, row + 1) for row in rng.integers(len(events), size=6).tolist()]
+    prefixes = [slice(length) for length in rng.integers(1, len(events), size=3).tolist()]
     for picked in rows + prefixes:
         again = ask(strategy, events[picked])
         for field in fields(Asked):
             batch, alone = getattr(asked, field.name)[picked], getattr(again, field.name)
             differ = ~((batch == alone) | ((batch != batch) & (alone != alone)))  # noqa: PLR0124  (NaN equals NaN here)
             if differ.any():
-                at = int(picked[np.argwhere(differ)[0][0]])
+                at = (picked.start or 0) + int(np.argwhere(differ)[0][0])
                 raise StrategyError(
                     f"strategy {type(strategy).__name__}, {at_event(events, at)}: plan row {at}, column {field.name!r} "
                     "changes with the other rows it is asked about; write plan() with elementwise numpy"
