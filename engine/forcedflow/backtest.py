@@ -180,7 +180,7 @@ def run_config(
         trading, face = trade(exchange, tape.events, strategy, config.account, config.seed), exchange.face
     else:  # handlers need the live map: market and account step together, and one time covers both
         replay = Replay(data, strategy, market=config.market, account=config.account, snapshots=1000)
-        trading, face = replay.finish(), replay.exchange.face
+        trading, face = replay.finish(), replay.face
         tape, made = replay.tape(), time.perf_counter()
     return _record(config, strategy, _Outcome(tape, trading, fee_notes, face, made - begun, time.perf_counter() - made))
 

@@ -120,8 +120,10 @@ class Replay:
         self._ahead = self._fresh()
         self._live: MarketPass | None = None
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
-        self.exchange = Exchange(data.bars, venue=traded_venue(data), liquidity=self._market.liquidity, fine=data.fine)
-        self._account = Account(self.exchange, costs, policy)
+        exchange = Exchange(data.bars, venue=traded_venue(data), liquidity=self._ahead.liquidity, fine=data.fine)
+        self.face = exchange.face
+        """Quote currency of one contract where it is inverse, else 0."""
+        self._account = Account(exchange, costs, policy)
         self.account = Desk(self._account)
         """Where a loop without a strategy orders."""
         self._data, self._bar = data, -1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -309,7 +309,7 @@ def units_only(seed: int, size: float = 1.0) -> tuple[Bars, Events]:
 @given(SEEDS)
 def test_excursions_bound_the_result_and_end_with_the_trade(seed: int) -> None:
     bars, events = random_market(seed)
-    events = replace(events, lower=np.zeros(len(events)), below_mass=np.zeros(len(events)))
+    events = events.replace(lower=np.zeros(len(events)), below_mass=np.zeros(len(events)))
     trading = trade(bars, events, random_strategy(np.random.default_rng(seed)), FREE)
     trades = {name: column[~np.isnan(trading.trades["r"])] for name, column in trading.trades.items()}
     orders = {name: column[trades["order_id"]] for name, column in trading.orders.items()}

@@ -264,10 +264,10 @@ def test_drilling_is_trading_on_the_finer_bars(seed: int) -> None:
     """With timers and events scaled; nothing but the drill's bookkeeping may differ."""
     case = Case.of(seed, intrabar="drill", margin="none", impact=0.0, participation=0.0)
     bars, fine = case.market.bars, random_fine(seed)
-    events = replace(case.events, fuel=np.zeros(len(case.events)))
+    events = case.events.replace(fuel=np.zeros(len(case.events)))
     strategy = case.strategy.model_copy(update={"cooldown": 0})
     coarse = ff.trade(Exchange(bars, fine=fine), events, strategy, case.settings)
-    moved = replace(events, bar=events.bar * 3 + 2, age=events.age * 3)
+    moved = events.replace(bar=events.bar * 3 + 2, age=events.age * 3)
     whole = ff.trade(fine, moved, strategy, case.settings.model_copy(update={"intrabar": "worst"}))
     for name in ("order_id", "side", "qty", "price", "reason", "fee"):
         np.testing.assert_array_equal(coarse.fills[name], whole.fills[name], err_msg=name)
@@ -329,7 +329,7 @@ def test_more_cost_never_raises_equity(seed: int, cost: str) -> None:
     market, case = random_exchange(seed, bars), Case.of(seed)
     cheap = AccountSettings(cash=1e9, maker_fee=0, taker_fee=0, half_spread_bps=0, impact=0, margin="none")
     cheap = cheap.model_copy(update={"intrabar": case.settings.intrabar})
-    events = replace(events, lower=np.zeros(len(events)))  # a trailing stop follows the price that was paid
+    events = events.replace(lower=np.zeros(len(events)))  # a trailing stop follows the price that was paid
     dear = cheap.model_copy(update={cost: 0.01 if cost != "impact" else 1.0})
     first, second = (ff.trade(market, events, case.strategy, one) for one in (cheap, dear))
     np.testing.assert_array_equal(first.fills["qty"], second.fills["qty"])
