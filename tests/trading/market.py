@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from forcedflow.data.bars import Bars
 from forcedflow.data.series import Funding, VenueData
-from forcedflow.tables import EVENT_FLOATS, EventKind, Events
-from forcedflow.trading.exchange import Exchange, Swept
+from forcedflow.tables import EVENT_FLOATS, EventKind, Events, SweptMass
+from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.orders import ENTRIES, SIZE_RULES, Plan
 from forcedflow.trading.strategy import Strategy
 
@@ -214,13 +214,13 @@ def with_marks(bars: Bars, rng: np.random.Generator) -> Bars:
     return Bars.from_columns(bars.columns() | {"mark_high": high, "mark_low": low}, MINUTE)[0]
 
 
-def random_swept(rng: np.random.Generator, bars: Bars) -> Swept:
+def random_swept(rng: np.random.Generator, bars: Bars) -> SweptMass:
     """Make a log of mass swept within the range of each bar."""
     count = rng.integers(0, 4, len(bars))
     start = np.concatenate(([0], np.cumsum(count)))
     bar = np.repeat(np.arange(len(bars)), count)
     price = bars.low[bar] + rng.random(len(bar)) * (bars.high[bar] - bars.low[bar])
-    return Swept(start, price, rng.choice([-1, 1], len(bar)), rng.exponential(2.0, len(bar)))
+    return SweptMass(start, price, rng.choice([-1, 1], len(bar)), rng.exponential(2.0, len(bar)))
 
 
 def random_exchange(seed: int, bars: Bars, *, contract: str | None = None) -> Exchange:

@@ -15,10 +15,10 @@ from forcedflow.data.bars import Bars
 from forcedflow.errors import AccountError
 from forcedflow.kernels.orders import CONFLICTS, INTRABARS, MARGINS, REASONS
 from forcedflow.settings import AccountSettings
-from forcedflow.tables import EQUITY, FILLS, ORDERS, TRADES, EventKind, Events
+from forcedflow.tables import EQUITY, FILLS, ORDERS, TRADES, EventKind, Events, SweptMass
 from forcedflow.trading.account import Account
 from forcedflow.trading.desk import react, trade
-from forcedflow.trading.exchange import Exchange, Swept
+from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.ledger import Trading
 from forcedflow.trading.orders import ENTRIES, SIZE_RULES, Policy
 from forcedflow.trading.strategy import ask
@@ -228,7 +228,7 @@ def test_a_prefix_of_the_bars_gives_a_prefix_of_the_result(seed: int, length: in
     bars, fine = market.bars.between(None, length * MINUTE), random_fine(seed).between(None, length * MINUTE)
     prices, log = market.prices, market.detail
     kept_rows = log.swept[: log.swept_start[length]]
-    swept = Swept(log.swept_start[: length + 1], kept_rows["price"], kept_rows["side"], kept_rows["mass"])
+    swept = SweptMass(log.swept_start[: length + 1], kept_rows["price"], kept_rows["side"], kept_rows["mass"])
     liquidity = prices.volatility[:length], prices.usual_volume[:length]
     short = Exchange(bars, venue=market.venue, liquidity=liquidity, swept=swept, fine=fine)
     part = trade(short, case.events[case.events.bar < length], case.strategy, case.settings)

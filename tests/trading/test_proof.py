@@ -21,9 +21,9 @@ from forcedflow.errors import VenueError
 from forcedflow.kernels.touch import extremes, next_touch
 from forcedflow.report.interop import replayed
 from forcedflow.settings import AccountSettings
-from forcedflow.tables import EventKind, Side
+from forcedflow.tables import EventKind, Side, SweptMass
 from forcedflow.trading.account import Account
-from forcedflow.trading.exchange import Exchange, Swept
+from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.ledger import Trading
 from forcedflow.trading.orders import Asked, Policy
 from forcedflow.venues import Rule, load_venue, venue_names
@@ -295,7 +295,7 @@ def absorbed(swept: list[tuple[float, int, float]], volume: float = 1e9, **given
     bars = make_bars([FLAT, (100, 100, 95, 96), (96, 96, 96, 96)])
     bars = replace(bars, volume=np.full(3, volume))
     price, side, mass = (np.array(column) for column in zip(*swept, strict=True))
-    log = Swept(np.array([0, 0, len(swept), len(swept)]), price, side, mass)
+    log = SweptMass(np.array([0, 0, len(swept), len(swept)]), price, side, mass)
     calm = np.column_stack((np.full(3, 0.01), np.full(3, 100.0)))
     market = Exchange(bars, liquidity=(calm[:, 0], calm[:, 1]), swept=log)
     account = Account(market, AccountSettings(**NO_FEES | {"max_leverage": 1000} | given), Policy())

@@ -40,13 +40,13 @@ __all__ = [
     "OPENED",
     "ROOM",
     "ROWS_PER_BAR",
-    "SQUARE_LONG",
-    "SQUARE_SHORT",
     "SWEPT",
     "SWING",
     "TESTED",
     "UPPER",
     "VOLUME",
+    "VOL_LONG",
+    "VOL_SHORT",
     "ZONE",
     "BarColumns",
     "Structure",
@@ -106,7 +106,7 @@ EVENT = np.dtype(
     align=True,
 )
 """One row of the tape, the columns of tables.Events."""
-OI, COVERAGE, SWEPT, OPENED, ATR, SQUARE_SHORT, SQUARE_LONG, VOLUME = 0, 1, 3, 7, 9, 10, 11, 12
+OI, COVERAGE, SWEPT, OPENED, ATR, VOL_SHORT, VOL_LONG, VOLUME = 0, 1, 3, 7, 9, 10, 11, 12
 TESTED, UPPER, LOWER, SWING, MARKET_ROWS = 13, 14, 15, 16, 18
 """Rows of what the pass adds to each bar; COVERAGE, OPENED and SWING have one for each side, SWEPT for each layer."""
 
@@ -401,7 +401,7 @@ def _void_row(head: Record, void: Record, rows: Records, count: int, bar: int, k
 def _note(head: Record, venues: Records, market: FloatArray, averages: Record, channel: Record, bar: int) -> None:
     """Write what the pass adds to a bar."""
     market[OI, bar], market[ATR, bar], market[VOLUME, bar] = head.oi, averages.atr, averages.volume
-    market[SQUARE_SHORT, bar], market[SQUARE_LONG, bar] = averages.square_short, averages.square_long
+    market[VOL_SHORT, bar], market[VOL_LONG, bar] = math.sqrt(averages.square_short), math.sqrt(averages.square_long)
     market[TESTED, bar] = channel.tested
     market[UPPER, bar] = market[LOWER, bar] = math.nan
     if channel.tested > 0:

@@ -26,12 +26,12 @@ from forcedflow.kernels.market_pass import (
     OPENED,
     ROOM,
     ROWS_PER_BAR,
-    SQUARE_LONG,
-    SQUARE_SHORT,
     SWEPT,
     SWING,
     TESTED,
     UPPER,
+    VOL_LONG,
+    VOL_SHORT,
     VOLUME,
     ZONE,
     BarColumns,
@@ -65,6 +65,8 @@ _ROWS = {
     "opened_long": OPENED,
     "opened_short": OPENED + 1,
     "atr": ATR,
+    "vol_short": VOL_SHORT,
+    "vol_long": VOL_LONG,
     "volume_average": VOLUME,
     "channel_upper": UPPER,
     "channel_lower": LOWER,
@@ -223,16 +225,12 @@ class MarketPass:
     @property
     def liquidity(self) -> tuple[FloatArray, FloatArray]:
         """Long volatility and average volume of a bar, as known before it: live columns, zero where not yet taken."""
-        return self._market["vol_long"], self._market["volume_average"]
+        return self._market[VOL_LONG], self._market[VOLUME]
 
     def market_bars(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the pass added to the bars taken so far, columns of ``tables.MARKET_BARS``."""
         done = self._market[:, : self.bar]
-        columns = {name: done[row] for name, row in _ROWS.items()} | {
-            "vol_short": np.sqrt(done[SQUARE_SHORT]),
-            "vol_long": np.sqrt(done[SQUARE_LONG]),
-            "channel": done[TESTED].astype(np.int64),
-        }
+        columns = {name: done[row] for name, row in _ROWS.items()} | {"channel": done[TESTED].astype(np.int64)}
         for column in columns.values():
             column.setflags(write=False)
         return {name: columns[name] for name in MARKET_BARS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from forcedflow.data.series import Dataset, VenueData
     from forcedflow.kernels import Records
     from forcedflow.market.tape import Tape
+    from forcedflow.tables import SweptMass
 
-__all__ = ["Exchange", "Swept", "traded_venue"]
+__all__ = ["Exchange", "traded_venue"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -31,19 +32,6 @@ ALIKE: Final = 1e-9  # share of price by which finer bars may miss the coarse on
 
 _NO_PRICE: Final = np.zeros(0)
 _NO_PRICE.setflags(write=False)
-
-
-class Swept(NamedTuple):
-    """Mass swept in each bar by price: a sparse log, empty where nobody asked for it."""
-
-    start: IntArray
-    """Shape (bars + 1,): bar i swept the rows from start[i] to start[i + 1]."""
-    price: FloatArray
-    """Shape (rows,): centre of the bin."""
-    side: IntArray
-    """+1 forced buying (mass of shorts), -1 forced selling (mass of longs)."""
-    mass: FloatArray
-    """Base units."""
 
 
 class Exchange:
@@ -79,7 +67,7 @@ class Exchange:
         *,
         venue: VenueData | None = None,
         liquidity: tuple[FloatArray, FloatArray] | None = None,
-        swept: Swept | None = None,
+        swept: SweptMass | None = None,
         fine: Bars | None = None,
     ) -> None:
         self.bars = bars
@@ -105,20 +93,20 @@ class Exchange:
                 funding, self.funding_ts = _payments(venue, bars)
         reach = extremes(bars.high, bars.low)
         mark_reach = extremes(*marks) if self.marked else reach
-        volatility, usual = liquidity or _strided(np.zeros(len(bars)), np.zeros(len(bars)))
+        volatility, usual = liquidity or (np.zeros(len(bars)), np.zeros(len(bars)))
         prices = (bars.open, bars.high, bars.low, bars.close, bars.volume)
         self.prices = Prices(*prices, volatility, usual, *marks, reach, mark_reach)
         self.rules = Venue(funding, schedules, brackets)
 
     @classmethod
-    def of(cls, tape: Tape, *, swept: Swept | None = None) -> Exchange:
-        """Return the market of a tape: its bars, and funding and margin rule of the dataset's first venue."""
+    def of(cls, tape: Tape) -> Exchange:
+        """Return the market of a tape: its bars, what they swept, funding and margin rule of the first venue."""
         market = tape.market_bars
         return cls(
             tape.bars,
             venue=traded_venue(tape.dataset),
-            liquidity=_strided(market["vol_long"], market["volume_average"]),
-            swept=swept,
+            liquidity=(market["vol_long"], market["volume_average"]),
+            swept=tape.swept,
             fine=tape.dataset.fine,
         )
 
@@ -140,12 +128,6 @@ class Exchange:
 def traded_venue(dataset: Dataset) -> VenueData | None:
     """Return the venue whose contract, fees, margin rule and funding an account on the dataset has: its first."""
     return dataset.venues[0] if dataset.venues else None
-
-
-def _strided(*columns: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Lay two columns out as the market pass has them: kernels are compiled for one layout."""
-    first, second = np.column_stack(columns).T
-    return first, second
 
 
 def _margin_rules(venue: VenueData, bars: Bars) -> tuple[Records, Records]:
@@ -187,7 +169,7 @@ def _payments(venue: VenueData, bars: Bars) -> tuple[Records, IntArray]:
     return funding, venue.funding.ts[paid]
 
 
-def _detail(bars: Bars, fine: Bars | None, swept: Swept | None) -> Detail:
+def _detail(bars: Bars, fine: Bars | None, swept: SweptMass | None) -> Detail:
     """Return what is known about the inside of the bars."""
     log, log_start = records(SWEPT_ROW, 0 if swept is None else len(swept.price)), np.zeros(0, np.int64)
     if swept is not None:
