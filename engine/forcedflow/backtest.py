@@ -18,7 +18,7 @@ from forcedflow.kernels import host_cpu
 from forcedflow.market.tape import make_tape
 from forcedflow.record import Run, write
 from forcedflow.replay import Replay
-from forcedflow.report.scorecard import scorecard
+from forcedflow.report.scorecard import MapContext, scorecard
 from forcedflow.report.tearsheet import tearsheet
 from forcedflow.settings import AccountSettings, MarketSettings, Settings, parse
 from forcedflow.tables import LAYERS, PLAUSIBLE_RATE, EventKind
@@ -51,6 +51,7 @@ class RunConfig(Settings):
     end: str | None = None
     repair: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0)
+    trials: int = Field(default=1, ge=1, description="settings tried so far, this one included: deflates the Sharpe")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -93,6 +94,7 @@ def run(
     end: str | None = None,
     repair: tuple[str, ...] = (),
     seed: int = 0,
+    trials: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Backtest a strategy on a dataset.
@@ -111,6 +113,8 @@ def run(
         Named mends of bad bars; each is logged in the record.
     seed
         Of the contrasts' random deals, and of the rows on which a plan is checked.
+    trials
+        Settings that were tried before this one was chosen, this one included: they deflate the Sharpe ratio.
     progress
         Called with bars done and bars in all.
 
@@ -138,6 +142,7 @@ def run(
             "end": end,
             "repair": repair,
             "seed": seed,
+            "trials": trials,
         },
         "run config",
     )
@@ -178,6 +183,15 @@ def save(run: Run, folder: str | Path) -> Path:
 def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
     tape, trading = outcome.tape, outcome.trading
     bars = tape.bars
+    market_bars = {
+        "ts": bars.ts,
+        "open": bars.open,
+        "high": bars.high,
+        "low": bars.low,
+        "close": bars.close,
+        "volume": bars.volume,
+        **tape.market_bars,
+    }
     return Run(
         config=config.model_dump(mode="json")
         | {
@@ -194,15 +208,7 @@ def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
         fills=trading.fills,
         trades=trading.trades,
         equity=trading.equity,
-        market_bars={
-            "ts": bars.ts,
-            "open": bars.open,
-            "high": bars.high,
-            "low": bars.low,
-            "close": bars.close,
-            "volume": bars.volume,
-            **tape.market_bars,
-        },
+        market_bars=market_bars,
         snapshots=tape.snapshots,
         scorecard=scorecard(
             trading.equity,
@@ -211,6 +217,8 @@ def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
             initial=config.account.cash,
             start=int(bars.ts[0]),
             calendar=tape.dataset.calendar,
+            context=MapContext(trading.orders, tape.events, market_bars, tape.snapshots),
+            trials=config.trials,
         ),
         blind=contrasts(tape, strategy, config.account, config.seed),
         timings={"market_pass_s": outcome.market_pass_s, "trade_pass_s": outcome.trade_pass_s},

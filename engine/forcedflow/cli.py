@@ -63,6 +63,7 @@ def run(
     start: Annotated[str | None, typer.Option("--from", help="First time, ISO, UTC.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last time, ISO, UTC.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of random deals in the contrasts.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Settings tried so far: deflates the Sharpe ratio.")] = None,
     repair: Repair = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the record; must not exist.")] = None,
     as_json: Json = False,
@@ -74,6 +75,7 @@ def run(
 
         values = _read_config(config) if config else {}
         given = {"dataset": dataset, "strategy": strategy, "start": start, "end": end, "seed": seed, "repair": repair}
+        given["trials"] = trials
         values |= {name: value for name, value in given.items() if value is not None}
         for where, key, value in map(_setting, settings or ()):
             before = values.get(where, {})
@@ -261,6 +263,19 @@ def check(
         raise StrategyError("; ".join(f"{strategy} fails {f.check!r}: {f.reason}" for f in report.failed))
 
 
+@app.command()
+def measures(as_json: Json = False) -> None:
+    """Explain every measure of the scorecard: definition, unit, formula, how to read it, source (Markdown)."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from forcedflow.report.definitions import MEASURES, markdown  # noqa: PLC0415
+
+    if as_json:
+        _print_json({"measures": [asdict(measure) for measure in MEASURES]})
+    else:
+        typer.echo(markdown(), nl=False)
+
+
 @data_app.command("list")
 def data_list(as_json: Json = False) -> None:
     """List the datasets of the catalog."""
@@ -405,7 +420,7 @@ def _run_json(result: Run, folder: Path) -> dict[str, Any]:
 
 
 def _print_run(result: Run, folder: Path) -> None:
-    from forcedflow.report.tearsheet import summary_rows, verdict  # noqa: PLC0415
+    from forcedflow.report.words import contribution, summary_rows, verdict  # noqa: PLC0415
 
     summary = result.summary
     typer.echo(f"{result.config['strategy']} on {summary['title']}")
@@ -413,6 +428,7 @@ def _print_run(result: Run, folder: Path) -> None:
     for warning in summary["warnings"]:
         typer.echo(f"! {warning}")
     _table(("measure", "value"), summary_rows(result))
+    typer.echo(contribution(result.blind))
     for name in ("placement", "selection"):
         typer.echo(verdict(name, result.blind.get(name)))
     typer.echo(f"\n{folder / 'tearsheet.html'}")

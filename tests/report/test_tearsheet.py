@@ -19,7 +19,8 @@ import pytest
 from conftest import skip
 from forcedflow.record import Run
 from forcedflow.report import payload
-from forcedflow.report.tearsheet import map_page, summary_rows, tearsheet, verdict
+from forcedflow.report.tearsheet import map_page, tearsheet
+from forcedflow.report.words import contribution, summary_rows, verdict
 from forcedflow.tables import EventKind
 from report.synthetic import WIDTH
 
@@ -138,6 +139,23 @@ def test_verdicts(low: float, high: float, word: str) -> None:
     assert verdict("placement", contrast(low, high)).startswith(word)
     assert "9 signals, each traded alone" in verdict("placement", contrast(low, high))
     assert verdict("selection", None).startswith("Can't tell: there were too few trades")
+
+
+def test_one_sentence_for_both_contrasts() -> None:
+    better, worse, unsure = contrast(0.1, 0.3), contrast(-0.3, -0.1), contrast(-0.1, 0.3) | {"mde": 3.41}
+    said: dict[str, dict[str, Any]] = {
+        "The map helped by its stops and targets": {"placement": better, "selection": unsure},
+        "The map hurt by its entries": {"placement": None, "selection": worse},
+        "The map helped by its entries (+0.20 ATR a trade), and hurt by its stops": {
+            "placement": worse,
+            "selection": better,
+        },
+        "Can't tell whether the map helped": {"placement": unsure, "selection": unsure},
+        "Can't tell what the map contributed": {"placement": None, "selection": None},
+    }
+    for words, blind in said.items():
+        assert contribution(blind).startswith(words)
+        assert ("effects under 3.4 ATR" in contribution(blind)) == (unsure in blind.values())
 
 
 def test_a_verdict_that_cannot_tell_says_what_it_would_have_seen() -> None:

@@ -12,6 +12,7 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
+from forcedflow.report.definitions import GROUPS, MEASURES
 from forcedflow.report.payload import (
     LAYER_TITLES,
     bars_payload,
@@ -22,8 +23,7 @@ from forcedflow.report.payload import (
     trades_payload,
     zones_payload,
 )
-from forcedflow.report.scorecard import MEASURES, Measure
-from forcedflow.tables import PLAUSIBLE_RATE
+from forcedflow.report.words import headline, map_quality, shown, tone, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     from forcedflow.record import Run, Table
     from forcedflow.tables import MapSnapshots
 
-__all__ = ["map_page", "summary_rows", "tearsheet", "verdict"]
-
-_TILES: Final = ("total_return", "sharpe", "max_drawdown", "cvar_95", "trades", "hit_rate", "expectancy_r")
-_SIGNED: Final = {"total_return", "cagr", "expectancy_r", "median_r", "gross", "net"}
+__all__ = ["map_page", "tearsheet"]
 
 
 def tearsheet(run: Run) -> str:
@@ -99,42 +96,6 @@ def map_page(snapshots: MapSnapshots, bars: Table, title: str, notes: Iterable[s
     return _page(title, body, payload)
 
 
-def summary_rows(run: Run) -> list[tuple[str, str]]:
-    """Return the measures of the tearsheet's tiles as title and text, for a terminal."""
-    rows = [(measure.title, _shown(measure, run.scorecard)) for measure in _chosen()]
-    rows += [(title, f"{text} of {whole}") for title, text, whole, _ in _map_quality(run.summary)]
-    rows.append(("Ambiguous bars", str(run.summary["ambiguous_bars"])))
-    return rows
-
-
-def verdict(name: str, contrast: dict[str, Any] | None) -> str:
-    """Say in one plain sentence whether the map helped, hurt, or whether nobody can tell.
-
-    Parameters
-    ----------
-    name
-        ``placement`` or ``selection``.
-    contrast
-        ``n``, ``mean``, ``low``, ``high``, ``unit`` of the map's contribution, and ``mde``, the least effect that so
-        many signals would show, where it is known; None where trades were too few.
-    """
-    what = {"placement": "stops and targets", "selection": "entries"}[name]
-    if contrast is None:
-        return f"Can't tell: there were too few trades to compare the map's {what} with blind ones."
-    figures = (
-        f"{contrast['mean']:+.2f} {contrast['unit']} a trade against blind ones "
-        f"(interval {contrast['low']:+.2f} to {contrast['high']:+.2f}; {contrast['n']:,} signals, each traded alone)"
-    )
-    figures = figures.replace("-", "−")
-    if contrast["low"] > 0.0:
-        return f"Helped: the map's {what} gained {figures}."
-    if contrast["high"] < 0.0:
-        return f"Hurt: the map's {what} made {figures}."
-    least = contrast.get("mde")
-    unseen = "" if least is None else f"; an effect under {least:.2g} {contrast['unit']} would not have been seen"
-    return f"Can't tell: the map's {what} made {figures}, and the interval contains zero{unseen}."
-
-
 def _page(title: str, body: list[str], payload: dict[str, Any]) -> str:
     assets = files("forcedflow.report")
     charts = files("litecharts").joinpath("js", "lightweight-charts.js")  # begins with its licence notice
@@ -189,62 +150,18 @@ def _warnings(warnings: Iterable[str]) -> str:
 
 def _tiles(run: Run) -> str:
     tiles = [
-        _tile(measure.title, _shown(measure, run.scorecard), _tone(measure, run.scorecard)) for measure in _chosen()
+        _tile(measure.title, shown(measure, run.scorecard), tone(measure, run.scorecard)) for measure in headline()
     ]
     error = run.scorecard.get("sharpe_error")
     if error is not None:
         tiles[1] = tiles[1].replace("</b>", f" <small>± {error:.2f}</small></b>")
-    tiles += [_tile(title, text, tone, f"of {whole}") for title, text, whole, tone in _map_quality(run.summary)]
+    tiles += [_tile(title, text, tone, f"of {whole}") for title, text, whole, tone in map_quality(run.summary)]
     return f'<section class="tiles" aria-label="Results">{"".join(tiles)}</section>'
-
-
-def _map_quality(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Title, share, what it is a share of and tone of what says how far to trust the map.
-
-    "Reopened" is the share of the largest burns that reappears as new positions: open interest that moved, not left.
-    """
-    rate, reopened = summary["implied_liquidation_rate"], summary.get("reopened_share")
-    facts = [("OI located", f"{summary.get('coverage_mean', summary['coverage']):.0%}", "open interest", "")]
-    if rate is not None:
-        doubtful = not PLAUSIBLE_RATE[0] <= rate <= PLAUSIBLE_RATE[1]
-        facts.append(("Liquidated a day", f"{rate:.2%}", "open interest", "bad" if doubtful else ""))
-    if reopened is not None:
-        facts.append(("Reopened", f"{reopened:.0%}", "the largest burns, as new positions", ""))
-    return facts
-
-
-def _chosen() -> list[Measure]:
-    return [measure for name in _TILES for measure in MEASURES if measure.name == name]
 
 
 def _tile(title: str, value: str, tone: str, hint: str = "") -> str:
     shown = f'<span>{escape(title)}</span><b class="{tone}">{escape(value)}</b>'
     return f'<div class="tile" title="{escape(hint)}">{shown}</div>'
-
-
-def _tone(measure: Measure, card: dict[str, Any]) -> str:
-    value = card.get(measure.name)
-    if value is None or not value or measure.name not in _SIGNED:
-        return ""
-    return "good" if value > 0 else "bad"
-
-
-def _shown(measure: Measure, card: dict[str, Any]) -> str:
-    value = card.get(measure.name)
-    if value is None:
-        return "–"
-    sign = "+" if measure.name in _SIGNED else ""
-    form = {
-        "share": ",.2%",
-        "ratio": ",.2f",
-        "days": ",.1f",
-        "bars": ",.1f",
-        "R": ".2f",
-        "quote": ",.2f",
-        "count": ",d",
-    }
-    suffix = {"days": " d", "bars": " bars", "R": " R"}.get(measure.unit, "")
-    return format(value, sign + form[measure.unit]).replace("-", "−") + suffix
 
 
 def _blind(blind: dict[str, Any]) -> str:
@@ -284,17 +201,16 @@ def _stage(step: int) -> str:
 
 
 def _measures(card: dict[str, Any]) -> str:
-    groups = dict.fromkeys(measure.group for measure in MEASURES)
     tables = (
         f'<section class="card"><h2>{group}</h2><table class="measures">'
         + "".join(
             f'<tr><td title="{escape(m.definition)}">{escape(m.title)}</td>'
-            f'<td class="{_tone(m, card)}">{escape(_shown(m, card))}</td></tr>'
+            f'<td class="{tone(m, card)}">{escape(shown(m, card))}</td></tr>'
             for m in MEASURES
             if m.group == group
         )
         + "</table></section>"
-        for group in groups
+        for group in GROUPS
     )
     return f'<div class="columns">{"".join(tables)}</div>'
 
