@@ -94,6 +94,35 @@ def run(
         _print_run(result, folder)
 
 
+@app.command()
+def watch(
+    target: Annotated[str, typer.Argument(help="Folder of a run, name of a dataset, or path of its TOML file.")],
+    settings: Set = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Play a run or a dataset in a browser, bar by bar: the map evolves, zones are swept, orders fill."""
+    with _progress("market pass", quiet=True):
+        from forcedflow.report.film import Film  # noqa: PLC0415
+        from forcedflow.report.watch import serve  # noqa: PLC0415
+
+        chosen = dict(map(_market_setting, settings or ()))
+        recorded = (Path(target) / "run.json").is_file()
+        if recorded and chosen:
+            raise SettingsError("--set changes the map of a dataset; a run is watched as it was")
+        film = Film.of_run(target) if recorded else Film.of_dataset(target, chosen)
+
+    def ready(address: str) -> None:
+        typer.echo(address)
+        typer.echo("forcedflow: press Ctrl-C to end", err=True)
+        if show:
+            import webbrowser  # noqa: PLC0415
+
+            webbrowser.open(address)
+
+    serve(film, port, ready)
+
+
 @app.command("map")
 def draw_map(
     dataset: Annotated[str, typer.Argument(help="Name of a dataset, or path of its TOML file.")],
