@@ -1,12 +1,13 @@
 """A run or a dataset as something to watch: any window of its bars, with the map as it stood bar by bar.
 
-The map of a window is made anew by the market pass, which takes a million bars in a fraction of a second, so that going
-back costs no more than going on; windows that were seen are kept. Where the run's data are not at hand, the record's
-own pictures of the map serve.
+The map of a window is made by the market pass itself, which goes on from where it stands, or from the last checkpoint
+before the window; windows that were seen are kept. Where the run's data are not at hand, the record's own pictures of the
+map serve.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import OrderedDict
 from dataclasses import dataclass, fields, replace
@@ -36,6 +37,8 @@ __all__ = ["Film"]
 _COLUMNS: Final = 600  # pictures of the map in a window
 _KEPT: Final = 24  # windows
 _TOLD: Final = 2_000  # events and fills of a window that are told
+_CHECKPOINTS: Final = 32  # at most, and
+_CHECKPOINT_BARS: Final = 2_000_000  # so many bars in all of them: a pass holds some 300 bytes a bar
 _MARGIN: Final = 0.5  # log price beyond the window's own range in which the map is sent
 
 
@@ -72,10 +75,10 @@ class Film:
         self, scene: _Scene, dataset: Dataset | None, settings: MarketSettings, title: str, notes: list[str]
     ) -> None:
         self.title, self.notes = title, notes
-        self._scene, self._dataset, self._settings = scene, dataset, settings
+        self._scene, self._settings = scene, settings
         total = shares(scene.snapshots, slice(None), slice(None)).sum(axis=1)
         self._scale = brightness(total)
-        self._pass: MarketPass | None = None
+        self._passes = None if dataset is None else _Passes(dataset, settings)
         self._seen: OrderedDict[tuple[int, int, int], dict[str, Any]] = OrderedDict()
         self._lock = Lock()
 
@@ -156,7 +159,7 @@ class Film:
 
     def _map(self, first: int, last: int, step: int, bars: Table) -> MapSnapshots:
         """Return the map at the close before the window and at candles' closes in it, bars counted from its first."""
-        if self._dataset is None:
+        if self._passes is None:
             chosen = np.flatnonzero(self._scene.snapshots.bar < last - 1)
             start = np.searchsorted(self._scene.snapshots.bar, first, side="right") - 1
             chosen = chosen[max(int(start), 0) :]
@@ -167,21 +170,19 @@ class Film:
         every = step * math.ceil((last - first) / step / _COLUMNS)
         closes = np.arange(first - 1, last - 1, every)
         closes = closes[closes >= 0]
-        if self._pass is None or (len(closes) and self._pass.bar > closes[0] + 1):
-            self._pass = MarketPass(self._dataset, self._settings)
-        market = self._pass
+        market = self._passes.before(int(closes[0]) + 1 if len(closes) else 0)
         width = market.map.bin_width
         low = math.floor((math.log(float(bars["low"].min())) - _MARGIN) / width)
         high = math.ceil((math.log(float(bars["high"].max())) + _MARGIN) / width)
         mass = np.zeros((len(closes), 4, high - low + 1), dtype=np.float32)
         oi = np.zeros(len(closes))
         for k, close in enumerate(closes):
-            market.advance(int(close) + 1)
+            self._passes.advance(int(close) + 1)
             _lay(mass[k], low, market)
             oi[k] = market.map.open_interest
         return MapSnapshots(
             bar=closes - first,
-            ts=self._dataset.bars.close_ts[closes],
+            ts=market.dataset.bars.close_ts[closes],
             bins=np.arange(low, high + 1),
             bin_width=width,
             mass=mass,
@@ -197,6 +198,38 @@ class Film:
             filled = np.flatnonzero((fills["bar"] >= first) & (fills["bar"] < last))
             told += [(int(fills["bar"][k]), "fill", _filled(fills, int(k))) for k in filled[:_TOLD]]
         return [list(row) for row in sorted(told, key=lambda row: row[0])]
+
+
+class _Passes:
+    """One market pass that goes on, and copies of it from earlier bars to go back to."""
+
+    def __init__(self, dataset: Dataset, settings: MarketSettings) -> None:
+        count = len(dataset.bars)
+        self._every = math.ceil(count / min(max(_CHECKPOINT_BARS // count, 1), _CHECKPOINTS))
+        self._live = MarketPass(dataset, settings)
+        self._kept = [self._copy()]
+
+    def before(self, bar: int) -> MarketPass:
+        """Return the pass, standing at ``bar`` or before it."""
+        at = min(bar // self._every, len(self._kept) - 1)
+        if not self._kept[at].bar <= self._live.bar <= bar:
+            self._live = self._copy(self._kept[at])
+        return self._live
+
+    def advance(self, bar: int) -> None:
+        """Take the pass on to ``bar``; leave a copy at every checkpoint on the way."""
+        while self._live.bar < bar:
+            due = len(self._kept) * self._every
+            self._live.advance(min(bar, due) if due > self._live.bar else bar)
+            if self._live.bar == due:
+                self._kept.append(self._copy())
+
+    def _copy(self, given: MarketPass | None = None) -> MarketPass:
+        """Copy all but what never changes: the dataset and its bars."""
+        given = given or self._live
+        data = given.dataset
+        fixed: list[Any] = [data, *(getattr(data.bars, field.name) for field in fields(data.bars))]
+        return copy.deepcopy(given, {id(one): one for one in fixed})
 
 
 def _data_of(run: Run) -> tuple[Dataset | None, list[str]]:
