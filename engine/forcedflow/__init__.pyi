@@ -16,7 +16,9 @@ from forcedflow.record import Run as Run
 from forcedflow.record import read as load_run
 from forcedflow.replay import Market as Market
 from forcedflow.replay import Replay as Replay
+from forcedflow.report import interop as interop
 from forcedflow.report import plot as plot
+from forcedflow.report.summary import Summary as Summary
 from forcedflow.report.tearsheet import tearsheet as tearsheet
 from forcedflow.settings import AccountSettings as AccountSettings
 from forcedflow.settings import MarketSettings as MarketSettings
@@ -56,12 +58,14 @@ __all__ = [
     "Run",
     "Side",
     "Strategy",
+    "Summary",
     "Tape",
     "__version__",
     "check_strategy",
     "contrasts",
     "dataset_names",
     "find_strategy",
+    "interop",
     "liquidation_price",
     "load_dataset",
     "load_run",

@@ -151,7 +151,7 @@ def draw_map(
     if out.suffix == ".parquet":
         plot.map_table(tape.snapshots, out, notes=tape.notes)
     elif out.suffix == ".png":
-        plot.heatmap_png(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
+        plot.heatmap(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
     else:
         plot.map_html(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
     typer.echo(str(out))

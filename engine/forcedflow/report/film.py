@@ -1,8 +1,8 @@
 """A run or a dataset as something to watch: any window of its bars, with the map as it stood bar by bar.
 
 The map of a window is made by the market pass itself, which goes on from where it stands, or from the last checkpoint
-before the window; windows that were seen are kept. Where the run's data are not at hand, the record's own pictures of the
-map serve.
+before the window; windows that were seen are kept. Where the run's data are not at hand, the record's own pictures of
+the map serve.
 """
 
 from __future__ import annotations

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DECADES",
+    "PAINTED_DECADES",
     "SHOWN_TRADES",
+    "bars_of",
     "bars_payload",
     "brightness",
     "channels",
@@ -51,7 +53,9 @@ _MARKS: Final = 4_000
 SHOWN_TRADES: Final = 20_000
 """Trades that a page lists and draws; of more, those with the largest results."""
 
-_PAINTED: Final = 1.6  # decades of the map that are painted, as in heatmap.js
+PAINTED_DECADES: Final = 1.6
+"""How far below the brightest share the map is painted, as in ``page/heatmap.js``."""
+
 _TYPICAL: Final = 0.34  # how bright a typical cell is painted
 _STRAIGHT: Final = 1e-9  # log price: a bend smaller than this is rounding
 _TRADE_FLOATS: Final = ("side", "entry_price", "stop", "target", "exit_price", "net", "r", "mae_r", "mfe_r")
@@ -113,16 +117,26 @@ def bars_payload(bars: Table, step: int | None = None) -> dict[str, Any]:
     """Return candles; where there are more than a page can bear, several bars make one, with their high and low."""
     if step is None:
         step = max(1, math.ceil(len(bars["ts"]) / _CANDLES))
-    first = np.arange(0, len(bars["ts"]), step)
-    last = np.minimum(first + step, len(bars["ts"])) - 1
-    high, low = np.maximum.reduceat(bars["high"], first), np.minimum.reduceat(bars["low"], first)
-    ohlc = np.stack([bars["open"][first], high, low, bars["close"][last]])
+    candles = bars_of(bars, step)
     return {
         "step": step,
-        "count": len(first),
+        "count": len(candles["ts"]),
         "decimals": decimals(bars["close"]),
-        "time": pack(bars["ts"][first] // _SECOND, "u4"),
-        "ohlc": pack(ohlc, "f4"),
+        "time": pack(candles["ts"] // _SECOND, "u4"),
+        "ohlc": pack(np.stack([candles[name] for name in ("open", "high", "low", "close")]), "f4"),
+    }
+
+
+def bars_of(bars: Table, step: int) -> Table:
+    """Return candles of ``step`` bars: first open, highest high, lowest low, last close."""
+    first = np.arange(0, len(bars["ts"]), step)
+    last = np.minimum(first + step, len(bars["ts"])) - 1
+    return {
+        "ts": bars["ts"][first],
+        "open": bars["open"][first],
+        "high": np.maximum.reduceat(bars["high"], first),
+        "low": np.minimum.reduceat(bars["low"], first),
+        "close": bars["close"][last],
     }
 
 
@@ -217,7 +231,7 @@ def brightness(total: FloatArray) -> tuple[float, float]:
     if not len(held):
         return 1.0, 1.0
     bright = float(np.quantile(held, 0.998))
-    level = 1.0 + np.log10(held / bright) / _PAINTED
+    level = 1.0 + np.log10(held / bright) / PAINTED_DECADES
     typical = float(np.median(level[level > 0.0]))
     return bright, min(max(math.log(_TYPICAL) / math.log(min(typical, 0.99)), 1.0), 4.0)
 
