@@ -146,4 +146,4 @@ def test_frames_have_times(run: record.Run) -> None:
 
 
 def test_costs_are_no_times() -> None:
-    assert [name for name in ("ts", "entry_ts", "costs", "bar") if is_time(name)] == ["ts", "entry_ts"]
+    assert [name for name in ("ts", "entry_ts", "costs", "bar") if record.is_time(name)] == ["ts", "entry_ts"]
