@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["BARS", "FORMAT", "Run", "Table", "is_time", "read", "refuse_existing", "write"]
+__all__ = ["BARS", "FORMAT", "TABLES", "Run", "Table", "is_time", "read", "refuse_existing", "write"]
 
 FORMAT: Final = 2
 """Number of the folder's format; a reader refuses another one."""
@@ -64,6 +64,9 @@ _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "equity": EQUITY,
     "market_bars": BARS | MARKET_BARS,
 }
+TABLES: Final = ("events", *_SCHEMAS)
+"""Names of a run's tables, as :meth:`Run.frame` takes them."""
+
 _KINDS: Final = {"int64": "i", "float64": "f", "bool": "b", "str": "U"}
 
 

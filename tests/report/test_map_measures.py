@@ -11,7 +11,14 @@ import pytest
 
 from forcedflow.record import Run
 from forcedflow.report.cost_measures import capacity, cost_measures, slippage_saved
-from forcedflow.report.map_measures import MapContext, fuel_ahead, map_measures, places, stopped_then_target
+from forcedflow.report.map_measures import (
+    MapContext,
+    fuel_ahead,
+    liquidation_distance,
+    map_measures,
+    places,
+    stopped_then_target,
+)
 from forcedflow.report.trade_measures import edge_ratio
 from forcedflow.tables import EVENT_FLOATS, FILLS, ORDERS, TRADES, Events, MapSnapshots
 from report.synthetic import table
@@ -179,11 +186,26 @@ def test_the_bridge_adds_up(run: Run) -> None:
 
 
 def test_columns_to_come_are_read() -> None:
-    trades = table(TRADES, {"gross": [10.0], "net": [4.0]}) | {"funding": np.array([1.5])}
-    fills = table(FILLS, {"qty": [1.0], "price": [100.0], "fee": [4.5]}) | {"liquidation_fee": np.array([0.25])}
+    """Funding is received, negative where paid; an own liquidation's fee is a cost of its own."""
+    trades = table(TRADES, {"gross": [10.0], "net": [4.0]}) | {"funding": np.array([-1.5])}
+    fills = table(
+        FILLS, {"qty": [0.5, 0.5], "price": [100.0, 100.0], "fee": [4.25, 0.25], "reason": ["entry", "liquidation"]}
+    ) | {"shortfall": np.zeros(2)}
     found = cost_measures(trades, fills, 50.0)
-    assert (found["funding"], found["liquidation"], found["turnover"]) == (1.5, 0.25, 2.0)
-    assert (found["cost_bps"], found["break_even_bps"]) == (600.0, 1000.0)
+    assert (found["fees"], found["funding"], found["liquidation"]) == (4.25, 1.5, 0.25)
+    assert found["gross"] - found["fees"] - found["funding"] - found["liquidation"] == found["net"]
+    assert (found["turnover"], found["cost_bps"], found["break_even_bps"]) == (2.0, 600.0, 1000.0)
+
+
+def test_the_distance_from_the_own_liquidation_by_hand() -> None:
+    """A long that would be liquidated at 90, then a short at 110: the bar after each close counts."""
+    market = bars([100.0, 100.0, 100.0, 108.0], [100.0, 95.0, 100.0, 100.0])
+    level = np.array([90.0, np.nan, 110.0, 110.0])
+    equity = {"bar": np.arange(4), "liquidation": level}
+    assert liquidation_distance(equity, market) == pytest.approx(math.log(110 / 108) / 0.01)
+    level[2] = np.nan
+    assert liquidation_distance(equity, market) == pytest.approx(math.log(95 / 90) / 0.01)
+    assert math.isnan(liquidation_distance({"bar": np.arange(4)}, market))
 
 
 def test_slippage_saved_by_hand() -> None:

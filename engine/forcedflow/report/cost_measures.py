@@ -18,18 +18,23 @@ BRIDGE: Final = ("fees", "spread", "impact", "funding", "liquidation")
 
 
 def cost_measures(trades: Table, fills: Table, initial: float) -> dict[str, float]:
-    """Measure what all fills cost; funding and liquidation fees are NaN where the account keeps no such column."""
+    """Measure what all fills cost; funding and liquidation fees are NaN where the account knows neither.
+
+    ``trades["funding"]`` is received, negative where paid. The fee of an own liquidation's fill holds the venue's
+    charge for it, so it is told apart from the other fees.
+    """
+    own = fills["reason"] == "liquidation"
     gross, net = float(trades["gross"].sum()), float(trades["net"].sum())
     filled = float(fills["qty"].sum())
     notional = float((fills["qty"] * fills["price"]).sum())
     per_notional = 1e4 / notional if notional > 0.0 else math.nan
     return {
         "gross": gross,
-        "fees": float(fills["fee"].sum()),
+        "fees": float(fills["fee"][~own].sum()),
         "spread": float(fills["spread_cost"].sum()),
         "impact": float(fills["impact_cost"].sum()),
-        "funding": _sum(trades, "funding"),
-        "liquidation": _sum(fills, "liquidation_fee"),
+        "funding": -float(trades["funding"].sum()) if "funding" in trades else math.nan,
+        "liquidation": float(fills["fee"][own].sum()) if "shortfall" in fills else math.nan,
         "net": net,
         "forced_share": float(fills["forced_qty"].sum()) / filled if filled > 0.0 else math.nan,
         "saved": slippage_saved(fills),
@@ -70,7 +75,3 @@ def capacity(trades: Table, fills: Table, bars: Table) -> float:
         return math.nan
     edge = float(trades["net"].sum()) + float(fills["impact_cost"].sum())
     return (max(edge, 0.0) / impact) ** 2
-
-
-def _sum(table: Table, column: str) -> float:
-    return float(table[column].sum()) if column in table else math.nan

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forcedflow.errors import RecordError, SettingsError
-from forcedflow.record import is_time
+from forcedflow.record import TABLES, is_time
 from forcedflow.report.equity_measures import daily_equity
 from forcedflow.tables import EventKind
 
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["TABLES", "positions", "returns", "to_arrow", "to_pandas", "to_polars", "transactions"]
 
 _DAY = 86_400_000_000_000  # ns
-
-TABLES = ("events", "orders", "fills", "trades", "equity", "market_bars")
-"""Tables of a run."""
-
 
 # --- Returns and positions: quantstats, empyrical, pyfolio ---
 

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     _Mask = npt.NDArray[np.bool_]
 
-__all__ = ["MapContext", "Places", "fuel_ahead", "map_measures", "places", "stopped_then_target"]
+__all__ = [
+    "MapContext",
+    "Places",
+    "fuel_ahead",
+    "liquidation_distance",
+    "map_measures",
+    "places",
+    "stopped_then_target",
+]
 
 _EDGES: Final = (("near", "far"), ("above_near", "above_far"), ("below_near", "below_far"))
 
@@ -155,6 +163,26 @@ def fuel_ahead(trades: Table, context: MapContext) -> tuple[float, float]:
         return measures.mean(mass / volume[given])
 
     return between(trades["stop"][trade], ~long), between(trades["target"][trade], long)
+
+
+def liquidation_distance(equity: Table, bars: Table) -> float:
+    """Return the least distance of price from the account's own liquidation price, in ATR; NaN where it has none.
+
+    Parameters
+    ----------
+    equity
+        With a column ``liquidation``: the price at which the position held at the bar's close would be liquidated, NaN
+        where nothing would be. Without that column there is no answer.
+    bars
+        Columns ``high``, ``low``, ``close`` and ``atr``.
+    """
+    if "liquidation" not in equity:
+        return math.nan
+    level, rows = equity["liquidation"][:-1], equity["bar"][1:]  # what is held at a close meets the next bar
+    worst = np.where(level < bars["close"][rows - 1], bars["low"][rows], bars["high"][rows])
+    away = np.abs(np.log(worst / level)) / bars["atr"][rows]
+    away = away[np.isfinite(away)]
+    return float(away.min()) if len(away) else math.nan
 
 
 def _cumulated(layers: npt.NDArray[np.float32]) -> FloatArray:

@@ -19,7 +19,7 @@ from forcedflow.report.equity_measures import (
     drawdown_measures,
     return_measures,
 )
-from forcedflow.report.map_measures import MapContext, map_measures
+from forcedflow.report.map_measures import MapContext, liquidation_distance, map_measures
 from forcedflow.report.trade_measures import edge_ratios, net_by_exit, trade_measures
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def scorecard(
     if context is not None:
         found |= edge_ratios(trades, context.market_bars)
         found |= map_measures(trades, context)
+        found["liquidation_distance"] = liquidation_distance(equity, context.market_bars)
         found["capacity"] = capacity(trades, fills, context.market_bars)
     return {m.name: _defined(found.get(m.name, math.nan)) for m in MEASURES}
 
