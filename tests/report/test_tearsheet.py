@@ -115,6 +115,20 @@ def test_a_boundary_that_moves_begins_a_stretch() -> None:
     assert [rows.tolist() for rows in payload.channels(moved)] == [[0, 4], [3, 8]]
 
 
+def test_voids_lie_ahead_of_price(run: Run) -> None:
+    kind, group = run.events.kind.copy(), run.events.group.copy()
+    kind[:3] = EventKind.VOID_ENTRY, EventKind.VOID_ENTRY, EventKind.VOID_EXHAUSTION
+    group[:3] = 1, 2, 2
+    events = replace(run.events, kind=kind, group=group, close=np.full(len(kind), 100.0), atr=np.full(len(kind), 0.01))
+    sent = payload.voids_payload(events, 1, 6.0, 48)
+    first, bar = unpacked(sent["from"], "<f4"), events.bar
+    assert first.tolist() == (bar[:2] + 1).tolist()
+    assert unpacked(sent["to"], "<f4").tolist() == [bar[0] + 49, bar[2] + 1]
+    up = events.side[:2] > 0
+    assert unpacked(sent["high"], "<f4") == pytest.approx(np.where(up, 100 * np.exp(0.06), 100.0))
+    assert unpacked(sent["low"], "<f4") == pytest.approx(np.where(up, 100.0, 100 * np.exp(-0.06)))
+
+
 def test_breaks_are_marked(run: Run) -> None:
     kind = run.events.kind.copy()
     kind[:3] = EventKind.CHANNEL_BREAK, EventKind.FAKE_OUT, EventKind.VOID_EXHAUSTION

@@ -78,7 +78,7 @@ def excursions(trades: Table) -> str:
         'stroke-dasharray="3 3"/>'
     )
     names = (
-        f'<text x="{_WIDE - 8}" y="{_HIGH - _BOTTOM - 6}" text-anchor="end">worst, R against</text>'
+        f'<text x="{0.76 * _WIDE:.0f}" y="{_HIGH - 7}" text-anchor="middle">worst, R against</text>'
         f'<text x="{_LEFT + 5}" y="18">best, R</text>'
     )
     sample = "" if total <= _POINTS else f", every {math.ceil(total / _POINTS)}th shown"

@@ -151,7 +151,7 @@ class Film:
             events=_events(scene.events, first, last),
             equity=None if scene.equity is None else _moved(scene.equity, ("bar",), first, last),
             trades=None if scene.trades is None else _trades(scene.trades, first, last),
-            hazard=self._settings.hazard_per_hour,
+            market=self._settings.model_dump(),
             scale=self._scale,
             step=step,
         )

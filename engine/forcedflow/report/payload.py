@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.settings import MarketSettings
 from forcedflow.tables import LAYERS, EventKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from forcedflow.record import Table
     from forcedflow.tables import Events, FloatArray, MapSnapshots
 
@@ -37,6 +40,7 @@ __all__ = [
     "scene_payload",
     "shares",
     "trades_payload",
+    "voids_payload",
     "zones",
     "zones_payload",
 ]
@@ -76,7 +80,7 @@ def scene_payload(
     events: Events | None = None,
     equity: Table | None = None,
     trades: Table | None = None,
-    hazard: float = 0.0,
+    market: Mapping[str, Any] | None = None,
     scale: tuple[float, float] | None = None,
     step: int | None = None,
 ) -> dict[str, Any]:
@@ -86,13 +90,15 @@ def scene_payload(
     ----------
     bars
         Columns as in ``record.BARS``; with ``equity`` or ``events``, those of ``tables.MARKET_BARS`` too.
-    hazard
-        Rate at which mass fades, per hour: tells what a snapshot added to the one before.
+    market
+        Settings of the market that differ from the defaults: how fast mass fades tells what a snapshot added to the one
+        before, and how far a void reaches how large to draw it.
     scale
         As in :func:`map_payload`.
     step
         Bars that make a candle; left out, as few as a page can bear.
     """
+    rules = MarketSettings.model_validate(dict(market or {}))
     candles = bars_payload(bars, step)
     step = int(candles["step"])
     scene: dict[str, Any] = {
@@ -100,9 +106,10 @@ def scene_payload(
         "map": map_payload(snapshots, bars, step, scale),
         "layers": list(LAYER_TITLES.values()),
         "seconds": int(np.median(np.diff(bars["ts"]))) // _SECOND * step if len(bars["ts"]) > 1 else 0,
-        "hazard": hazard,
+        "hazard": rules.hazard_per_hour,
     }
     if events is not None:
+        scene["voids"] = voids_payload(events, step, rules.void_atr, rules.exhaust_bars)
         scene["zones"] = zones_payload(events, step)
         scene["channels"] = channels_payload(bars, step)
         scene["marks"] = marks_payload(events, step)
@@ -280,6 +287,30 @@ def zones_payload(events: Events, step: int) -> dict[str, Any]:
         "swept": pack(found.swept[last], "f4"),
         "low": pack(np.minimum(found.near, found.far)[first], "f4"),
         "high": pack(np.maximum(found.near, found.far)[first], "f4"),
+    }
+
+
+def voids_payload(events: Events, step: int, reach: float, window: int) -> dict[str, Any]:
+    """Return where hardly any forced order lay ahead: from a VoidEntry to the exhaustion that followed, or ``window``.
+
+    Parameters
+    ----------
+    reach
+        How far a void reaches ahead of price, ATR (``void_atr``).
+    window
+        Bars in which it may end in exhaustion (``exhaust_bars``).
+    """
+    entered, ended = events.of_kind(EventKind.VOID_ENTRY), events.of_kind(EventKind.VOID_EXHAUSTION)
+    last = dict(zip(ended.group.tolist(), ended.bar.tolist(), strict=True))
+    begun = zip(entered.group.tolist(), entered.bar.tolist(), strict=True)
+    to = [last.get(group, bar + window) for group, bar in begun]
+    far = entered.close * np.exp(entered.side * reach * entered.atr)
+    return {
+        "count": len(entered),
+        "from": pack((entered.bar + 1) / step, "f4"),
+        "to": pack((np.array(to, dtype=np.float64) + 1) / step, "f4"),
+        "low": pack(np.minimum(entered.close, far), "f4"),
+        "high": pack(np.maximum(entered.close, far), "f4"),
     }
 
 

@@ -49,7 +49,7 @@ def tearsheet(run: Run) -> str:
         events=run.events,
         equity=run.equity,
         trades=run.trades,
-        hazard=float(dict(run.config.get("market", {})).get("hazard_per_hour", 0.0)),
+        market=run.config.get("market"),
     )
     heading = f"{escape(strategy)} <em>on</em> {escape(dataset)}"
     body = [
@@ -266,9 +266,9 @@ _STAGE: Final = """<section class="card" aria-label="Charts">
 <canvas id="printed" role="img" aria-label="The charts, for printing"></canvas>
 <div id="readout"></div><div id="tip" hidden></div>
 </div>
-<p class="legend muted">White boxes are zones, from when they were noticed to their last event. Lines are channels:
-◇ breaks out (filled where a zone backs it), ✕ breaks out and comes back, ○ exhaustion. ▲▼ entries, ● exits, dashes
-stops and targets. Cells that price has been through are empty.</p></section>"""
+<p class="legend muted">Boxes are zones, from when they were noticed to their last event, dashed ones voids. Lines are
+channels: ◇ breaks out (filled where a zone backs it), ✕ breaks out and comes back, ○ exhaustion. ▲▼ entries, ● exits,
+dashes stops and targets. Cells that price has been through are empty.</p></section>"""
 
 _TRADES: Final = """<section class="card"><h2>Trades <span class="muted" id="trade-count"></span></h2>
 <div class="scroll"><table class="data"><thead id="trade-head"></thead><tbody id="trade-rows"></tbody></table></div>

@@ -128,11 +128,12 @@ def _effect(name: str, contrast: dict[str, Any]) -> str:
 
 def _unseen(contrasts: dict[str, dict[str, Any]]) -> str:
     """Tell below which size an effect could not have been seen."""
-    what = " and ".join(_WHAT[name] for name in contrasts)
+    what = [f"its {_WHAT[name]}" for name in contrasts]
     least = [
-        f"{contrast['mde']:.2g} {contrast['unit']} by {_WHAT[name]}"
+        f"{contrast['mde']:.2g} {contrast['unit']} ({_WHAT[name]})"
         for name, contrast in contrasts.items()
         if contrast.get("mde") is not None
     ]
-    said = f"its {what} did no better or worse than blind ones by more than chance"
-    return f"{said}, which would hide effects under {' and '.join(least)}" if least else said
+    did = f"{what[0]} did not differ" if len(what) == 1 else f"neither {what[0]} nor {what[1]} differed"
+    said = f"{did} from blind ones by more than chance"
+    return f"{said}; effects under {' and '.join(least)} would not have been seen" if least else said

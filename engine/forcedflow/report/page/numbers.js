@@ -5,6 +5,7 @@ const PACKED = {
   map: { start: "f4", time: "u4", oi: "f4", levels: "u1" },
   curve: { candle: "i4", equity: "f4", drawdown: "f4", exposure: "f4", coverage: "f4", sold: "f4", bought: "f4" },
   zones: { from: "f4", known: "f4", to: "f4", low: "f4", high: "f4", peak: "f4", mass: "f4", fuel: "f4", swept: "f4", side: "f4" },
+  voids: { from: "f4", to: "f4", low: "f4", high: "f4" },
   channels: { from: "f4", to: "f4", upper_from: "f4", upper_to: "f4", lower_from: "f4", lower_to: "f4" },
   marks: { candle: "f4", price: "f4", kind: "u1", aligned: "u1" },
   trades: {

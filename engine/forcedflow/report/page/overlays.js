@@ -30,6 +30,28 @@ function drawZones(context, view, scene, hovered) {
   }
 }
 
+// A void: hardly any forced order ahead of price. Dashed, since there is nothing to fill.
+function drawVoids(context, view, scene) {
+  const { voids } = scene;
+  if (view.spacing < FAR) return;
+  for (let k = 0; k < voids.count; k++) {
+    if (voids.from[k] >= scene.now) continue;
+    const left = view.x(voids.from[k] - 0.5), right = view.x(Math.min(voids.to[k], scene.now) - 0.5);
+    if (right < 0 || left > view.width || right - left < 12 * view.h) continue;
+    const top = view.y(voids.high[k]), height = view.y(voids.low[k]) - top;
+    context.setLineDash([3 * view.h, 4 * view.h]);
+    context.lineWidth = view.v;
+    context.strokeStyle = view.muted;
+    context.strokeRect(left + 0.5, top + 0.5, right - left, height);
+    context.setLineDash([]);
+    if (right - left < 40 * view.h || height < 16 * view.v) continue;
+    context.fillStyle = view.muted;
+    context.font = `${11 * view.v}px sans-serif`;
+    context.textBaseline = "top";
+    context.fillText("void", left + 4 * view.h, top + 3 * view.v);
+  }
+}
+
 function zoneAt(scene, logical, price) {
   const { zones } = scene;
   let found = -1;

@@ -31,7 +31,7 @@ class Stage {
       priceLineVisible: false,
       lastValueVisible: false, // a tag would lie over the axis' own labels
     });
-    this.candles.priceScale().applyOptions({ mode: LWC.PriceScaleMode.Logarithmic, scaleMargins: { top: 0.14, bottom: 0.14 } });
+    this.candles.priceScale().applyOptions({ mode: LWC.PriceScaleMode.Logarithmic, scaleMargins: { top: 0.14, bottom: 0.14 }, entireTextOnly: true });
     this.panes = [];
     if (scene.curve) this.addPanes();
     this.candles.attachPrimitive({
@@ -39,6 +39,7 @@ class Stage {
       attached: (given) => { this.requestUpdate = given.requestUpdate; },
     });
     this.chart.subscribeCrosshairMove((event) => this.tell(event));
+    this.scale.subscribeVisibleLogicalRangeChange(() => { if (this.pointed === null) this.tellBar(this.lastSeen()); });
     new ResizeObserver(() => requestAnimationFrame(() => this.namePanes())).observe(this.host);
     this.setScene(scene);
   }
@@ -50,7 +51,7 @@ class Stage {
     const pane = (name, kind, options, top = 0.28) => {
       const at = this.panes.includes(name) ? this.panes.indexOf(name) + 1 : this.panes.push(name);
       const series = this.chart.addSeries(kind, { priceLineVisible: false, lastValueVisible: false, lineWidth: 1, ...options }, at);
-      series.priceScale().applyOptions({ mode: LWC.PriceScaleMode.Normal, scaleMargins: { top, bottom: 0.08 }, ensureEdgeTickMarksVisible: false });
+      series.priceScale().applyOptions({ mode: LWC.PriceScaleMode.Normal, scaleMargins: { top, bottom: 0.08 }, entireTextOnly: true });
       return series;
     };
     const bound = (minValue, maxValue) => ({ autoscaleInfoProvider: () => ({ priceRange: { minValue, maxValue } }) });
@@ -122,6 +123,7 @@ class Stage {
   }
   drawOver(context, view) {
     const { scene, show } = this;
+    if (scene.voids && show.zones) drawVoids(context, view, scene);
     if (scene.zones && show.zones) drawZones(context, view, scene, this.hovered);
     if (scene.channels && show.channels) drawChannels(context, view, scene);
     if (scene.trades && show.trades) drawTrades(context, view, scene, this.chosen);
@@ -176,6 +178,10 @@ class Stage {
     byId("scale-unit").textContent = `of open interest per ${width}${map.pool > 1 ? ` (${map.pool} bins)` : " bin"}`;
   }
 
+  lastSeen() {
+    const range = this.scale.getVisibleLogicalRange();
+    return Math.min(Math.max(range ? Math.floor(range.to) : this.scene.now - 1, 0), this.scene.now - 1);
+  }
   // The candle whose map the profile shows: under the crosshair, else the last one in sight.
   profiled() {
     const range = this.scale.getVisibleLogicalRange(), { count, now } = this.scene;
@@ -220,17 +226,18 @@ class Stage {
     const [open, high, low, close] = [0, 1, 2, 3].map((k) => this.price(ohlc[k * count + i]));
     byId("readout").textContent = `${stamp(time[i])} · O ${open} · H ${high} · L ${low} · C ${close}`;
     const { curve } = this.scene, percent = (value, digits) => `${number(value, digits)}%`;
+    const flow = (bought, sold) => (bought || sold ? `+${percent(bought, 3)}, ${percent(sold, 3)}` : "none");
     if (!curve) return;
     const k = curve.candle.length === count ? i : curve.candle.indexOf(i);
     const [equity, drawdown, exposure] = ["equity", "drawdown", "exposure"].map((name) => (k < 0 ? NaN : curve[name][k]));
-    const told = [number(equity, 0), percent(drawdown, 1), percent(exposure, 0), percent(curve.coverage[i], 0), `+${percent(curve.bought[i], 3)}, ${percent(curve.sold[i], 3)}`];
+    const told = [number(equity, 0), percent(drawdown, 1), percent(exposure, 0), percent(curve.coverage[i], 0), flow(curve.bought[i], curve.sold[i])];
     document.querySelectorAll(".pane-name b").forEach((value, n) => { value.textContent = told[n]; });
   }
   tell(event) {
     const { scene, heatmap } = this, inside = event.point && event.logical !== undefined;
     const last = scene.now < scene.count ? scene.now : scene.count;
     const candle = inside ? Math.min(Math.max(Math.round(event.logical), 0), last) : last;
-    this.tellBar(Math.min(candle, scene.now - 1));
+    this.tellBar(inside ? Math.min(candle, scene.now - 1) : this.lastSeen());
     const column = inside && heatmap ? heatmap.within[candle] : -1;
     this.pointed = column >= 0 ? candle : null;
     requestAnimationFrame(() => this.drawProfile());
@@ -256,7 +263,7 @@ class Stage {
       this.host.parentElement.append(label);
       top += this.chart.panes()[i + 1].getHeight() + 1;
     });
-    this.tellBar(this.scene.now - 1);
+    this.tellBar(this.lastSeen());
     byId("readout").style.maxWidth = `${this.scale.width() - 20}px`; // clear of the axis
     this.drawProfile();
   }
