@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from forcedflow.report.map_measures import (
     stopped_then_target,
 )
 from forcedflow.report.trade_measures import edge_ratio
-from forcedflow.tables import EVENT_FLOATS, FILLS, ORDERS, TRADES, Events, MapSnapshots
+from forcedflow.tables import EVENT_COLUMNS, EVENT_INTS, FILLS, ORDERS, TRADES, Events, MapSnapshots
 from report.synthetic import table
 
 WIDTH = 0.01
@@ -36,8 +35,8 @@ def bars(high: list[float], low: list[float]) -> Any:
 
 def events(**columns: list[float]) -> Events:
     count = len(next(iter(columns.values())))
-    whole: dict[str, Any] = {f.name: np.zeros(count, np.int64) for f in fields(Events) if f.name not in EVENT_FLOATS}
-    return Events(**whole, **{name: np.array(columns.get(name, [math.nan] * count)) for name in EVENT_FLOATS})
+    empty = {name: np.full(count, 0 if name in EVENT_INTS else math.nan) for name in EVENT_COLUMNS}
+    return Events(**(empty | {name: np.array(column) for name, column in columns.items()}))
 
 
 def snapshots(bar: list[int], mass: Any, first: int) -> MapSnapshots:

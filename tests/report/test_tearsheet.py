@@ -119,7 +119,7 @@ def test_voids_lie_ahead_of_price(run: Run) -> None:
     kind, group = run.events.kind.copy(), run.events.group.copy()
     kind[:3] = EventKind.VOID_ENTRY, EventKind.VOID_ENTRY, EventKind.VOID_EXHAUSTION
     group[:3] = 1, 2, 2
-    events = replace(run.events, kind=kind, group=group, close=np.full(len(kind), 100.0), atr=np.full(len(kind), 0.01))
+    events = run.events.replace(kind=kind, group=group, close=np.full(len(kind), 100.0), atr=np.full(len(kind), 0.01))
     sent = payload.voids_payload(events, 1, 6.0, 48)
     first, bar = unpacked(sent["from"], "<f4"), events.bar
     assert first.tolist() == (bar[:2] + 1).tolist()

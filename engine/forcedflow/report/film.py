@@ -256,8 +256,7 @@ def _events(events: Events, first: int, last: int) -> Events:
     inside = events.bar < last
     alive = events.group[inside & (events.bar >= first)]
     chosen = events[inside & ((events.bar >= first) | (np.isin(events.group, alive) & (events.group != 0)))]
-    columns = {field.name: getattr(chosen, field.name) for field in fields(chosen)}
-    return replace(chosen, **(columns | {"bar": chosen.bar - first}))
+    return chosen.replace(bar=chosen.bar - first)
 
 
 def _moved(table: Table, columns: tuple[str, ...], first: int, last: int) -> Table:

@@ -5,7 +5,6 @@ The libraries are imported when they are asked for; none of them is needed to ru
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from forcedflow.errors import RecordError, SettingsError
 from forcedflow.record import TABLES, is_time
 from forcedflow.report.equity_measures import daily_equity
-from forcedflow.tables import EventKind
+from forcedflow.tables import EVENT_COLUMNS, EventKind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +128,7 @@ def _table(run: Run, name: str) -> Table:
     if name not in TABLES:
         raise RecordError(f"a run has no table {name!r}; it has {', '.join(TABLES)}")
     if name == "events":
-        return {field.name: getattr(run.events, field.name) for field in fields(run.events)}
+        return {column: getattr(run.events, column) for column in EVENT_COLUMNS}
     table: Table = getattr(run, name)
     return table
 
