@@ -143,3 +143,7 @@ def test_frames_have_times(run: record.Run) -> None:
     assert run.frame("events")["kind"].iloc[0] == "ZoneNear"
     with pytest.raises(RecordError, match="no table 'trade'; it has events, orders"):
         run.frame("trade")
+
+
+def test_costs_are_no_times() -> None:
+    assert [name for name in ("ts", "entry_ts", "costs", "bar") if record.is_time(name)] == ["ts", "entry_ts"]

@@ -18,6 +18,7 @@ from forcedflow.replay import Market as Market
 from forcedflow.replay import Replay as Replay
 from forcedflow.report import interop as interop
 from forcedflow.report import plot as plot
+from forcedflow.report.summary import Summary as Summary
 from forcedflow.report.tearsheet import tearsheet as tearsheet
 from forcedflow.settings import AccountSettings as AccountSettings
 from forcedflow.settings import MarketSettings as MarketSettings
@@ -63,6 +64,7 @@ __all__ = [
     "Run",
     "Side",
     "Strategy",
+    "Summary",
     "Sweep",
     "Tape",
     "__version__",

@@ -19,7 +19,7 @@ from forcedflow.ledger import add_trials, files_hash, setting_key
 from forcedflow.market.tape import make_tape
 from forcedflow.record import Run, write
 from forcedflow.replay import Replay
-from forcedflow.report.scorecard import scorecard
+from forcedflow.report.scorecard import MapContext, scorecard
 from forcedflow.report.tearsheet import tearsheet
 from forcedflow.settings import AccountSettings, MarketSettings, Settings, parse
 from forcedflow.tables import LAYERS, PLAUSIBLE_RATE, EventKind
@@ -53,6 +53,7 @@ class RunConfig(Settings):
     end: str | None = None
     repair: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0)
+    trials: int = Field(default=1, ge=1, description="settings tried so far, this one included: deflates the Sharpe")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -97,6 +98,7 @@ def run(
     end: str | None = None,
     repair: tuple[str, ...] = (),
     seed: int = 0,
+    trials: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Backtest a strategy on a dataset.
@@ -115,6 +117,8 @@ def run(
         Named mends of bad bars; each is logged in the record.
     seed
         Of the contrasts' random deals, and of the rows on which a plan is checked.
+    trials
+        Settings that were tried before this one was chosen, this one included: they deflate the Sharpe ratio.
     progress
         Called with bars done and bars in all.
 
@@ -142,6 +146,7 @@ def run(
             "end": end,
             "repair": repair,
             "seed": seed,
+            "trials": trials,
         },
         "run config",
     )
@@ -215,9 +220,26 @@ def tried_on(run: Run) -> tuple[str, str]:
     return data_hash, files_hash(run.summary["files"], data_hash)
 
 
+def score(tape: Tape, trading: Trading, cash: float, *, trials: int = 1) -> dict[str, float | int | None]:
+    """Return the scorecard of what was traded on a tape; ``cash`` is the initial equity."""
+    return scorecard(
+        trading.equity,
+        trading.trades,
+        trading.fills,
+        initial=cash,
+        start=int(tape.bars.ts[0]),
+        calendar=tape.dataset.calendar,
+        context=MapContext(trading.orders, tape.events, _market_bars(tape), tape.snapshots),
+        trials=trials,
+    )
+
+
+def _market_bars(tape: Tape) -> Table:
+    return {name: getattr(tape.bars, name) for name in BARS} | tape.market_bars
+
+
 def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
     tape, trading = outcome.tape, outcome.trading
-    bars = tape.bars
     return Run(
         config=config.model_dump(mode="json")
         | {
@@ -235,24 +257,9 @@ def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
         trades=trading.trades,
         funding=trading.funding,
         equity=trading.equity,
-        market_bars={
-            "ts": bars.ts,
-            "open": bars.open,
-            "high": bars.high,
-            "low": bars.low,
-            "close": bars.close,
-            "volume": bars.volume,
-            **tape.market_bars,
-        },
+        market_bars=_market_bars(tape),
         snapshots=tape.snapshots,
-        scorecard=scorecard(
-            trading.equity,
-            trading.trades,
-            trading.fills,
-            initial=config.account.cash,
-            start=int(bars.ts[0]),
-            calendar=tape.dataset.calendar,
-        ),
+        scorecard=score(tape, trading, config.account.cash, trials=config.trials),
         blind=contrasts(tape, strategy, config.account, config.seed),
         timings={"market_pass_s": outcome.market_pass_s, "trade_pass_s": outcome.trade_pass_s},
     )

@@ -63,6 +63,7 @@ def run(
     start: Annotated[str | None, typer.Option("--from", help="First time, ISO, UTC.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last time, ISO, UTC.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of random deals in the contrasts.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Settings tried so far: deflates the Sharpe ratio.")] = None,
     repair: Repair = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the record; must not exist.")] = None,
     as_json: Json = False,
@@ -74,6 +75,7 @@ def run(
 
         values = _read_config(config) if config else {}
         given = {"dataset": dataset, "strategy": strategy, "start": start, "end": end, "seed": seed, "repair": repair}
+        given["trials"] = trials
         values |= {name: value for name, value in given.items() if value is not None}
         for where, key, value in map(_setting, settings or ()):
             before = values.get(where, {})
@@ -195,6 +197,35 @@ def compare(
         _table(tuple(answer.column_names), [tuple(map(str, row.values())) for row in answer.to_pylist()])
 
 
+@app.command()
+def watch(
+    target: Annotated[str, typer.Argument(help="Folder of a run, name of a dataset, or path of its TOML file.")],
+    settings: Set = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Play a run or a dataset in a browser, bar by bar: the map evolves, zones are swept, orders fill."""
+    with _progress("market pass", quiet=True):
+        from forcedflow.report.film import Film  # noqa: PLC0415
+        from forcedflow.report.watch import serve  # noqa: PLC0415
+
+        chosen = dict(map(_market_setting, settings or ()))
+        recorded = (Path(target) / "run.json").is_file()
+        if recorded and chosen:
+            raise SettingsError("--set changes the map of a dataset; a run is watched as it was")
+        film = Film.of_run(target) if recorded else Film.of_dataset(target, chosen)
+
+    def ready(address: str) -> None:
+        typer.echo(address)
+        typer.echo("forcedflow: press Ctrl-C to end", err=True)
+        if show:
+            import webbrowser  # noqa: PLC0415
+
+            webbrowser.open(address)
+
+    serve(film, port, ready)
+
+
 @app.command("map")
 def draw_map(
     dataset: Annotated[str, typer.Argument(help="Name of a dataset, or path of its TOML file.")],
@@ -223,7 +254,7 @@ def draw_map(
     if out.suffix == ".parquet":
         plot.map_table(tape.snapshots, out, notes=tape.notes)
     elif out.suffix == ".png":
-        plot.heatmap_png(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
+        plot.heatmap(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
     else:
         plot.map_html(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
     typer.echo(str(out))
@@ -362,6 +393,19 @@ def check(
         _table(("check", "result", "what was found"), findings)
     if not report.passed:
         raise StrategyError("; ".join(f"{strategy} fails {f.check!r}: {f.reason}" for f in report.failed))
+
+
+@app.command()
+def measures(as_json: Json = False) -> None:
+    """Explain every measure of the scorecard: definition, unit, formula, how to read it, source (Markdown)."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from forcedflow.report.definitions import MEASURES, markdown  # noqa: PLC0415
+
+    if as_json:
+        _print_json({"measures": [asdict(measure) for measure in MEASURES]})
+    else:
+        typer.echo(markdown(), nl=False)
 
 
 @data_app.command("list")
@@ -546,7 +590,7 @@ def _trials(result: Run) -> int:
 
 
 def _print_run(result: Run, folder: Path) -> None:
-    from forcedflow.report.tearsheet import summary_rows, verdict  # noqa: PLC0415
+    from forcedflow.report.words import contribution, summary_rows, verdict  # noqa: PLC0415
 
     summary = result.summary
     typer.echo(f"{result.config['strategy']} on {summary['title']}")
@@ -554,6 +598,7 @@ def _print_run(result: Run, folder: Path) -> None:
     for warning in summary["warnings"]:
         typer.echo(f"! {warning}")
     _table(("measure", "value"), summary_rows(result))
+    typer.echo(contribution(result.blind))
     for name in ("placement", "selection"):
         typer.echo(verdict(name, result.blind.get(name)))
     typer.echo(f"settings tried on this data so far: {_trials(result)}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["BARS", "FORMAT", "Run", "Table", "read", "refuse_existing", "write"]
+__all__ = ["BARS", "FORMAT", "TABLES", "Run", "Table", "is_time", "read", "refuse_existing", "write"]
 
 FORMAT: Final = 3
 """Number of the folder's format; a reader refuses another one."""
@@ -66,6 +66,9 @@ _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "equity": EQUITY,
     "market_bars": BARS | MARKET_BARS,
 }
+TABLES: Final = ("events", *_SCHEMAS)
+"""Names of a run's tables, as :meth:`Run.frame` takes them."""
+
 _KINDS: Final = {"int64": "i", "float64": "f", "bool": "b", "str": "U"}
 
 
@@ -111,7 +114,12 @@ class Run:
         import pandas as pd  # noqa: PLC0415  (1.4 s that a run does not need)
 
         table: Table = getattr(self, name)
-        return pd.DataFrame({k: pd.to_datetime(v, utc=True) if k.endswith("ts") else v for k, v in table.items()})
+        return pd.DataFrame({k: pd.to_datetime(v, utc=True) if is_time(k) else v for k, v in table.items()})
+
+
+def is_time(column: str) -> bool:
+    """Tell whether a column of a table holds times, by its name."""
+    return column == "ts" or column.endswith("_ts")
 
 
 _JSONS: Final = ("summary", "scorecard", "blind", "timings")

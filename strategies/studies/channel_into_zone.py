@@ -102,7 +102,7 @@ def draw(tape: ff.Tape, case: ff.Event, out: Path) -> None:
     picture = ff.make_tape(shown, tape.settings, snapshots=4000)
     rows = picture.bars.ts >= np.datetime64(begin, "ns").astype(np.int64)
     bars = {name: getattr(picture.bars, name)[rows] for name in ("ts", "open", "high", "low", "close")}
-    ff.plot.heatmap_png(picture.snapshots, bars, out, title=f"{tape.dataset.title}: break {begin}", notes=tape.notes)
+    ff.plot.heatmap(picture.snapshots, bars, out, title=f"{tape.dataset.title}: break {begin}", notes=tape.notes)
     print(f"  picture: {out}")
 
 

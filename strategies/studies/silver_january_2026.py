@@ -121,7 +121,7 @@ def main() -> None:
     if asked.out is not None:
         rows = tape.bars.ts >= np.datetime64(BEGIN, "ns").astype(np.int64)
         bars = {name: getattr(tape.bars, name)[rows] for name in ("ts", "open", "high", "low", "close")}
-        ff.plot.heatmap_png(tape.snapshots, bars, asked.out, title="Silver, January 2026", notes=tape.notes)
+        ff.plot.heatmap(tape.snapshots, bars, asked.out, title="Silver, January 2026", notes=tape.notes)
         print(f"\npicture: {asked.out}")
 
 

@@ -15,6 +15,7 @@ from forcedflow.record import Run, write
 from forcedflow.report.scorecard import scorecard
 from forcedflow.settings import AccountSettings
 from forcedflow.trading.desk import trade
+from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.strategy import find_strategy
 
 
@@ -42,7 +43,7 @@ def replay(dataset: Dataset, folder: Path, parts: Parts) -> None:
         with parts.part("tape"):
             tape = make_tape(dataset)
         with parts.part("trade"):
-            trading = trade(bars, tape.events, strategy, account, 0)
+            trading = trade(Exchange.of(tape), tape.events, strategy, account, 0)
         with parts.part("score"):
             card = scorecard(
                 trading.equity,
@@ -61,6 +62,7 @@ def replay(dataset: Dataset, folder: Path, parts: Parts) -> None:
                 orders=trading.orders,
                 fills=trading.fills,
                 trades=trading.trades,
+                funding=trading.funding,
                 equity=trading.equity,
                 market_bars=columns | tape.market_bars,
                 snapshots=tape.snapshots,

@@ -36,7 +36,7 @@ def test_return_measures_equal_their_twins(name: str, returns: Any) -> None:
 
 
 @given(returns_of)
-@pytest.mark.parametrize("name", ["mean", "hit_rate", "payoff", "profit_factor"])
+@pytest.mark.parametrize("name", ["mean", "hit_rate", "payoff", "profit_factor", "omega", "skewness", "kurtosis"])
 def test_trade_measures_equal_their_twins(name: str, net: Any) -> None:
     assert same(getattr(measures, name)(net), getattr(naive, name)(net))
 
@@ -53,6 +53,7 @@ def test_curve_measures_equal_their_twins(values: Any) -> None:
 @given(returns_of, st.sampled_from([0.9, 0.95, 0.99]))
 def test_ordered_measures_equal_their_twins(returns: Any, level: float) -> None:
     assert same(measures.median(np.sort(returns)), naive.median(returns))
+    assert same(measures.value_at_risk(np.sort(returns), level), naive.value_at_risk(returns, level))
     ours = measures.conditional_value_at_risk(np.sort(returns), level)
     assert ours == pytest.approx(naive.conditional_value_at_risk(returns, level), abs=1e-9, nan_ok=True)
 
@@ -66,6 +67,10 @@ def in_a_kernel(ts: IntArray, returns: FloatArray, ordered: FloatArray) -> tuple
         measures.annual_sharpe(returns, YEAR),
         measures.annual_sharpe_error(returns, YEAR),
         measures.annual_sortino(returns, YEAR),
+        measures.omega(returns),
+        measures.skewness(returns),
+        measures.kurtosis(returns),
+        measures.value_at_risk(ordered, 0.95),
         measures.conditional_value_at_risk(ordered, 0.95),
         measures.median(ordered),
         measures.hit_rate(returns),

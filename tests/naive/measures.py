@@ -109,3 +109,25 @@ def payoff(net: Any) -> float:
 def profit_factor(net: Any) -> float:
     lost = math.fsum(-x for x in net if x < 0)
     return math.fsum(x for x in net if x > 0) / lost if lost > 0 else math.nan
+
+
+def skewness(returns: Any) -> float:
+    if len(returns) < 2 or max(returns) == min(returns):
+        return math.nan
+    centre, spread = mean(returns), statistics.pstdev(returns)
+    return mean([((r - centre) / spread) ** 3 for r in returns])
+
+
+def kurtosis(returns: Any) -> float:
+    if len(returns) < 2 or max(returns) == min(returns):
+        return math.nan
+    centre, spread = mean(returns), statistics.pstdev(returns)
+    return mean([((r - centre) / spread) ** 4 for r in returns])
+
+
+def omega(returns: Any) -> float:
+    return profit_factor(returns)
+
+
+def value_at_risk(returns: Any, level: float) -> float:
+    return -float(np.quantile(returns, 1 - level)) if len(returns) else math.nan

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from forcedflow.record import Run
-from forcedflow.report.scorecard import scorecard
+from forcedflow.report.scorecard import MapContext, scorecard
 from forcedflow.tables import (
     EQUITY,
     EVENT_COLUMNS,
@@ -128,6 +128,13 @@ def synthetic_events(bars: dict[str, Any], trades: dict[str, Any]) -> Events:
     return Events(**columns)
 
 
+def _asked(trades: dict[str, Any]) -> Any:
+    """Row of the event at which each trade's zone was entered: the events are in order of their bars."""
+    bars = [(max(int(a) - 30, 0), 0) for a in trades["entry_bar"]]
+    rows = sorted([*bars, *((int(a), 1) for a in trades["entry_bar"]), *((int(b), 3) for b in trades["exit_bar"])])
+    return np.array([rows.index((int(a), 1)) for a in trades["entry_bar"]])
+
+
 def synthetic_channels(bars: dict[str, Any]) -> dict[str, Any]:
     """A rising channel of 60 bars after every 100."""
     count = len(bars["ts"])
@@ -156,7 +163,7 @@ def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: i
         "fee": ledger["costs"], "forced_qty": 0.1 * ledger["qty"],
     }  # fmt: skip
     orders = entries | {
-        "event": -np.ones(trades), "kind": ["limit"] * trades, "status": ["filled"] * trades, "reason": [""] * trades,
+        "event": _asked(ledger), "kind": ["limit"] * trades, "status": ["filled"] * trades, "reason": [""] * trades,
     }  # fmt: skip
     ones = np.ones(bars)
     added = {"oi": 4e4 * ones, "coverage_long": 0.7 * ones, "coverage_short": 0.65 * ones, "atr": 0.004 * ones}
@@ -166,7 +173,11 @@ def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: i
     pace = {"vol_short": 0.002, "vol_long": 0.002, "volume_average": 120.0, "swing_low": 6e4, "swing_high": 6.4e4}
     added |= {name: value * ones for name, value in pace.items()}
     filled = table(FILLS, fills)
-    card = scorecard(equity, ledger, filled, initial=CASH, start=int(market["ts"][0]), calendar="24/7")
+    events, placed = synthetic_events(market, ledger), table(ORDERS, orders)
+    card = scorecard(
+        equity, ledger, filled, initial=CASH, start=int(market["ts"][0]), calendar="24/7",
+        context=MapContext(placed, events, market | added, snapshots),
+    )  # fmt: skip
     return Run(
         config={
             "dataset": "btcusdt-5m", "strategy": "zone_entry", "params": {"mode": "absorb"}, "market": {},
@@ -182,9 +193,8 @@ def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: i
                 "The implied liquidation rate is 4.1% a day, outside 0.2% to 3%: the map is too dense or too sparse.",
             ],
         },
-        events=synthetic_events(market, ledger), orders=table(ORDERS, orders), fills=filled, trades=ledger,
-        funding=table(FUNDING, {"bar": []}), equity=equity, market_bars=market | added,
-        snapshots=snapshots, scorecard=card,
+        events=events, orders=placed, fills=filled, trades=ledger, funding=table(FUNDING, {"bar": []}),
+        equity=equity, market_bars=market | added, snapshots=snapshots, scorecard=card,
         blind={
             "placement": {"n": trades, "mean": 0.21, "low": 0.04, "high": 0.38, "unit": "ATR", "note": "paired"},
             "selection": {"n": trades, "mean": -0.05, "low": -0.31, "high": 0.22, "unit": "ATR", "note": "unpaired"},

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from forcedflow.report.scorecard import MEASURES, Calendar, scorecard
+from forcedflow.report.definitions import MEASURES
+from forcedflow.report.scorecard import Calendar, scorecard
 from forcedflow.tables import EQUITY, FILLS, TRADES
 from report.synthetic import START, table
 
@@ -31,7 +32,12 @@ def card(
 
 def test_every_number_is_explained(run: Run) -> None:
     assert [m.name for m in MEASURES] == sorted(run.scorecard, key=[m.name for m in MEASURES].index)
-    assert all(m.definition.endswith(".") and m.source for m in MEASURES)
+    assert len({m.name for m in MEASURES}) == len({m.title for m in MEASURES}) == len(MEASURES)
+    for m in MEASURES:
+        assert m.definition.endswith(".")
+        assert m.reading.endswith(".")
+        assert m.formula
+        assert m.source
 
 
 def test_a_curve_by_hand() -> None:
@@ -43,6 +49,13 @@ def test_a_curve_by_hand() -> None:
     assert found["sharpe"] == pytest.approx(0.025 / math.sqrt(4 * 0.225**2 / 3) * math.sqrt(365))
     assert found["sortino"] == pytest.approx(0.025 / math.sqrt(0.02) * math.sqrt(365))
     assert found["cvar_95"] == pytest.approx(0.2)  # a fifth of the worst day
+    assert found["var_95"] == pytest.approx(0.2)  # both of the worst two days lost a fifth
+    assert found["omega"] == pytest.approx(1.25)
+    assert found["skew"] == pytest.approx(0.0)
+    assert found["kurtosis"] == pytest.approx(1.0)  # two equally likely values
+    assert found["drawdown_length"] == found["drawdown_recovery"] == 1.0
+    assert found["time_under_water"] == 0.5  # the first close and the last
+    assert found["ulcer"] == pytest.approx(math.sqrt(2 * 0.2**2 / 4))
     assert found["exposure"] == 0.25
     assert found["days"] == 4
 

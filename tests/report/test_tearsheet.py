@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import re
-import shutil
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import skip
 from forcedflow.record import Run
 from forcedflow.report import payload
-from forcedflow.report.tearsheet import map_page, summary_rows, tearsheet, verdict
+from forcedflow.report.tearsheet import map_page, tearsheet
+from forcedflow.report.words import contribution, summary_rows, verdict
 from forcedflow.tables import EventKind
+from report.browser import PIXELS, Opened
 from report.synthetic import WIDTH
 
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1"><!--'
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 def unpacked(text: str, dtype: str) -> Any:
@@ -120,6 +115,20 @@ def test_a_boundary_that_moves_begins_a_stretch() -> None:
     assert [rows.tolist() for rows in payload.channels(moved)] == [[0, 4], [3, 8]]
 
 
+def test_voids_lie_ahead_of_price(run: Run) -> None:
+    kind, group = run.events.kind.copy(), run.events.group.copy()
+    kind[:3] = EventKind.VOID_ENTRY, EventKind.VOID_ENTRY, EventKind.VOID_EXHAUSTION
+    group[:3] = 1, 2, 2
+    events = run.events.replace(kind=kind, group=group, close=np.full(len(kind), 100.0), atr=np.full(len(kind), 0.01))
+    sent = payload.voids_payload(events, 1, 6.0, 48)
+    first, bar = unpacked(sent["from"], "<f4"), events.bar
+    assert first.tolist() == (bar[:2] + 1).tolist()
+    assert unpacked(sent["to"], "<f4").tolist() == [bar[0] + 49, bar[2] + 1]
+    up = events.side[:2] > 0
+    assert unpacked(sent["high"], "<f4") == pytest.approx(np.where(up, 100 * np.exp(0.06), 100.0))
+    assert unpacked(sent["low"], "<f4") == pytest.approx(np.where(up, 100.0, 100 * np.exp(-0.06)))
+
+
 def test_breaks_are_marked(run: Run) -> None:
     kind = run.events.kind.copy()
     kind[:3] = EventKind.CHANNEL_BREAK, EventKind.FAKE_OUT, EventKind.VOID_EXHAUSTION
@@ -138,6 +147,23 @@ def test_verdicts(low: float, high: float, word: str) -> None:
     assert verdict("placement", contrast(low, high)).startswith(word)
     assert "9 signals, each traded alone" in verdict("placement", contrast(low, high))
     assert verdict("selection", None).startswith("Can't tell: there were too few trades")
+
+
+def test_one_sentence_for_both_contrasts() -> None:
+    better, worse, unsure = contrast(0.1, 0.3), contrast(-0.3, -0.1), contrast(-0.1, 0.3) | {"mde": 3.41}
+    said: dict[str, dict[str, Any]] = {
+        "The map helped by its stops and targets": {"placement": better, "selection": unsure},
+        "The map hurt by its entries": {"placement": None, "selection": worse},
+        "The map helped by its entries (+0.20 ATR a trade), and hurt by its stops": {
+            "placement": worse,
+            "selection": better,
+        },
+        "Can't tell whether the map helped": {"placement": unsure, "selection": unsure},
+        "Can't tell what the map contributed": {"placement": None, "selection": None},
+    }
+    for words, blind in said.items():
+        assert contribution(blind).startswith(words)
+        assert ("effects under 3.4 ATR" in contribution(blind)) == (unsure in blind.values())
 
 
 def test_a_verdict_that_cannot_tell_says_what_it_would_have_seen() -> None:
@@ -171,7 +197,7 @@ def test_the_page_is_whole_and_the_same_each_time(run: Run) -> None:
 def test_missing_values_and_contrasts_are_said(run: Run) -> None:
     bare = replace(run, scorecard=dict.fromkeys(run.scorecard), blind={"placement": None, "selection": None})
     page = tearsheet(bare)
-    assert page.count("too few trades") == 2
+    assert page.count("too few trades") == 3  # the lead says it, and each contrast
     assert "None" not in page.split('<script type="app')[0].split("<details>")[0]
 
 
@@ -193,47 +219,14 @@ def test_hostile_names_are_text(run: Run) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if importlib.util.find_spec("playwright") is None or not shutil.which(CHROMIUM):
-        skip("playwright or Debian's chromium is not installed")
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415
-
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-class Opened:
-    """A page in the browser, with what went wrong in it."""
-
-    def __init__(self, browser: Any, html: str, folder: Path, scheme: str = "dark") -> None:
-        self.troubles: list[str] = []
-        self.requests: list[str] = []
-        file = folder / "page.html"
-        file.write_text(html, encoding="utf-8")
-        self.page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
-        self.page.on("console", lambda message: self.troubles.append(message.text))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(file.as_uri())
-        self.page.wait_for_selector("[data-ready]", state="attached", timeout=20_000)
-
-    def ask(self, script: str) -> Any:
-        """Evaluate once the chart has drawn what it was last told."""
-        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        return self.page.evaluate(script)
-
-
-@pytest.fixture(scope="module")
 def opened(run: Run, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    return Opened(browser, tearsheet(run), tmp_path_factory.mktemp("page"))
+    return shown(browser, tearsheet(run), tmp_path_factory.mktemp("page"))
 
 
-PIXELS = """() => { const c = document.querySelector('#chart canvas');
-  const copy = new OffscreenCanvas(c.width, c.height).getContext('2d'); copy.drawImage(c, 0, 0);
-  const d = copy.getImageData(0, 0, c.width, c.height).data; const seen = new Set();
-  for (let i = 0; i < d.length; i += 4 * 97) seen.add((d[i] << 16) | (d[i + 1] << 8) | d[i + 2]); return seen.size; }"""
+def shown(browser: Any, html: str, folder: Path, scheme: str = "dark") -> Opened:
+    file = folder / "page.html"
+    file.write_text(html, encoding="utf-8")
+    return Opened(browser, file.as_uri(), scheme)
 
 
 def test_it_opens_silently_and_offline(opened: Opened) -> None:
@@ -245,7 +238,7 @@ def test_it_opens_silently_and_offline(opened: Opened) -> None:
 
 
 def test_the_map_is_painted(opened: Opened) -> None:
-    assert opened.ask("forcedflow.frames") > 0
+    assert opened.ask("forcedflow.stage.frames") > 0
     assert opened.ask(PIXELS) > 60  # a chart without a map has a dozen colours
 
 
@@ -269,15 +262,23 @@ def test_the_crosshair_tells_the_mass(opened: Opened) -> None:
     assert "share of open interest" in told
     assert "as of" in told
     assert "short liquidations" in told
+    assert "mean age" in told
+    assert re.search(r"entered, about\s+\d+% · 2025-05-\d\d, ~\d+×", told)
 
 
 def test_the_legend_has_a_unit(opened: Opened) -> None:
-    assert re.fullmatch(r"[\d.]+% of OI per 10 bps bin", opened.page.locator("#scale-top").inner_text())
+    assert opened.page.locator("#scale-unit").inner_text() == "of open interest per 10 bps bin"
+    ends = [float(text.rstrip("%")) for text in opened.page.locator("#scale-ends span").all_inner_texts()]
+    assert ends == sorted(ends)
+    assert ends[0] == pytest.approx(ends[2] / 10**1.6, rel=0.05)
 
 
 def test_cells_that_price_has_reached_are_gone(opened: Opened, run: Run) -> None:
     """Within a column the rows reached widen from candle to candle, and begin anew with the next snapshot."""
-    reached = opened.ask("forcedflow.reachedPrices([1004, 1005, 1006, 1007, 1008])")
+    reached = opened.ask(
+        """(({ heatmap }) => [1004, 1005, 1006, 1007, 1008].map((i) =>
+        [heatmap.rowPrice(heatmap.lowest[i]), heatmap.rowPrice(heatmap.highest[i] + 1)]))(forcedflow.stage)"""
+    )
     bars, width = run.market_bars, WIDTH
     assert run.snapshots.bar[250] == 1003
     for (low, high), candles in zip(
@@ -289,7 +290,8 @@ def test_cells_that_price_has_reached_are_gone(opened: Opened, run: Run) -> None
 
 
 def test_price_and_cells_share_a_logarithmic_axis(opened: Opened) -> None:
-    even = "forcedflow.heights([0, 100, 200, 300])"
+    even = """(({ heatmap, candles }) => [0, 100, 200, 300].map((row) =>
+        candles.priceToCoordinate(heatmap.rowPrice(row))))(forcedflow.stage)"""
     at = opened.ask(even)
     assert np.diff(at) == pytest.approx([at[1] - at[0]] * 3, abs=0.5)
 
@@ -307,20 +309,20 @@ def test_dark_and_light(opened: Opened) -> None:
     page = "getComputedStyle(document.body).backgroundColor"
     dark = opened.ask(page)
     opened.page.get_by_role("button", name="Switch between dark and light").click()
-    assert opened.ask("forcedflow.theme()") == "light"
+    assert opened.ask("document.documentElement.dataset.theme") == "light"
     assert opened.ask(page) != dark
     assert opened.troubles == []
 
 
 def test_printing_shows_a_light_picture_and_restores_the_page(run: Run, browser: Any, tmp_path: Path) -> None:
-    opened = Opened(browser, tearsheet(run), tmp_path)
+    opened = shown(browser, tearsheet(run), tmp_path)
     page = opened.page
     assert page.pdf().startswith(b"%PDF")
     assert opened.ask("document.getElementById('printed').width") > 600  # the print drew it
-    assert opened.ask("forcedflow.theme()") == "dark"
+    assert opened.ask("document.documentElement.dataset.theme") == "dark"
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
-    assert opened.ask("forcedflow.theme()") == "light"
+    assert opened.ask("document.documentElement.dataset.theme") == "light"
     assert opened.ask(PIXELS.replace("#chart canvas", "#printed")) > 60
     assert not page.locator("#chart, #profile, #tip, .pane-name").locator("visible=true").count()
     picture, table = (page.locator(name).bounding_box() for name in ("#printed", "table.data"))
@@ -328,16 +330,16 @@ def test_printing_shows_a_light_picture_and_restores_the_page(run: Run, browser:
     assert picture["y"] + picture["height"] < table["y"]
     page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert opened.ask("forcedflow.theme()") == "dark"
+    assert opened.ask("document.documentElement.dataset.theme") == "dark"
     assert page.locator("#chart").is_visible()
     assert not page.locator("#printed").is_visible()
     assert opened.troubles == []
 
 
 def test_a_narrow_page_keeps_its_labels_inside(run: Run, browser: Any, tmp_path: Path) -> None:
-    page = Opened(browser, tearsheet(run), tmp_path)
+    page = shown(browser, tearsheet(run), tmp_path)
     page.page.set_viewport_size({"width": 480, "height": 900})
-    plot = page.ask("forcedflow.chart.timeScale().width()")
+    plot = page.ask("forcedflow.stage.scale.width()")
     page.page.locator("#chart").scroll_into_view_if_needed()
     box = page.page.locator("#chart").bounding_box()
     for share in (0.1, 0.5, 0.95):
@@ -350,8 +352,8 @@ def test_a_narrow_page_keeps_its_labels_inside(run: Run, browser: Any, tmp_path:
 
 def test_the_readers_own_scheme_and_hostile_names(run: Run, browser: Any, tmp_path: Path) -> None:
     hostile = replace(run, config=run.config | {"strategy": HOSTILE, "dataset": HOSTILE})
-    page = Opened(browser, tearsheet(hostile), tmp_path, "light")
-    assert page.ask("forcedflow.theme()") == "light"
+    page = shown(browser, tearsheet(hostile), tmp_path, "light")
+    assert page.ask("document.documentElement.dataset.theme") == "light"
     assert page.ask("window.hacked") is None
     assert HOSTILE in page.page.locator("h1").inner_text()
     assert page.troubles == []
@@ -365,14 +367,87 @@ def test_a_run_in_which_nothing_happened(run: Run, browser: Any, tmp_path: Path)
         snapshots=replace(run.snapshots, mass=np.zeros_like(run.snapshots.mass)),
         blind={"placement": None, "selection": None},
     )
-    page = Opened(browser, tearsheet(quiet), tmp_path)
+    page = shown(browser, tearsheet(quiet), tmp_path)
     assert page.troubles == []
     assert page.page.get_by_role("button", name="Zones").count() == 0
     assert page.page.get_by_text("There were no trades.").is_visible()
 
 
 def test_a_map_alone(run: Run, browser: Any, tmp_path: Path) -> None:
-    page = Opened(browser, map_page(run.snapshots, run.market_bars, "a map", ["simulated"]), tmp_path)
+    page = shown(browser, map_page(run.snapshots, run.market_bars, "a map", ["simulated"]), tmp_path)
     assert page.troubles == []
     assert page.ask(PIXELS) > 60
     assert page.page.locator("#trade-rows").count() == 0
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2) of ``#rrggbb``."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_text_has_contrast_in_both_themes(run: Run) -> None:
+    style = tearsheet(run).split("<style>")[1].split("</style>")[0]
+    blocks = re.findall(r":root[^{]*{(.*?)}", style, re.DOTALL)
+    themes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in blocks]
+    assert len(themes) == 2
+    for theme in (themes[0], themes[0] | themes[1]):
+        for text in ("text", "muted", "good", "bad", "accent"):
+            for ground in ("page", "card", "stage", "faint", "warn-page"):
+                light, dark = sorted((luminance(theme[text]), luminance(theme[ground])), reverse=True)
+                assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
+def test_a_zone_hovered_tells_its_numbers(opened: Opened, run: Run) -> None:
+    at = opened.ask("""(({ scene, scale, candles }) => { const z = scene.zones, k = 3;
+        return [scale.logicalToCoordinate((z.from[k] + z.to[k]) / 2),
+          candles.priceToCoordinate((z.low[k] + z.high[k]) / 2)];
+        })(forcedflow.stage)""")
+    box = opened.page.locator("#chart").bounding_box()
+    opened.page.mouse.move(box["x"] + at[0], box["y"] + at[1])
+    opened.page.wait_for_selector("#tip:not([hidden]) tr.section")
+    told = opened.page.locator("#tip").inner_text()
+    assert "mass when noticed" in told
+    assert "2% of open interest" in told
+    assert "fuel" in told
+    assert "age" in told
+
+
+def test_keys_lead_from_trade_to_trade_and_a_point_to_its_own(opened: Opened) -> None:
+    page = opened.page
+    page.evaluate("forcedflow.jump(0)")
+    for key, row in (("n", 1), ("n", 2), ("p", 1)):
+        page.locator("#chart").press(key)
+        assert page.locator("#trade-rows tr.chosen td").first.inner_text() == str(row + 1)
+    page.locator('circle[data-trade="7"]').dispatch_event("click")
+    assert opened.ask("forcedflow.stage.chosen") == 7
+    page.locator("#chart").press("Home")
+    assert opened.troubles == []
+
+
+def test_many_trades_are_listed_a_page_at_a_time(run: Run, browser: Any, tmp_path: Path) -> None:
+    many = {name: np.repeat(column, 12) for name, column in run.trades.items()}
+    page = shown(browser, tearsheet(replace(run, trades=many)), tmp_path)
+    assert page.page.locator("#trade-rows tr").count() == 200
+    page.page.get_by_role("button", name="Later").click()
+    assert page.page.locator("#trade-rows td").first.inner_text() == "201"
+    assert page.page.get_by_role("button", name="Earlier").is_enabled()
+    assert page.troubles == []
+
+
+def test_labels_do_not_overlap(run: Run, browser: Any, tmp_path: Path) -> None:
+    page = shown(browser, tearsheet(run), tmp_path)
+    for width, height in ((1280, 900), (1920, 1080)):
+        page.page.set_viewport_size({"width": width, "height": height})
+        page.ask("1")
+        boxes = page.ask("""[...document.querySelectorAll(`.pane-name, #readout, #profile-title, .toolbar > *,
+            .tile span, .tile b, h1, header p, header button`)].filter((e) => e.offsetWidth).map((e) => {
+            const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom, e.textContent]; })""")
+        assert len(boxes) > 20
+        for k, (left, top, right, bottom, words) in enumerate(boxes):
+            assert right <= width, words
+            for other in boxes[k + 1 :]:
+                beside = right <= other[0] + 0.5 or other[2] <= left + 0.5
+                apart = beside or bottom <= other[1] + 0.5 or other[3] <= top + 0.5
+                assert apart, (width, words, other[4])

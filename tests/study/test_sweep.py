@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import forcedflow as ff
 from forcedflow.errors import RecordError, SettingsError
 from forcedflow.ledger import count_trials
-from forcedflow.report.scorecard import MEASURES, scorecard
+from forcedflow.report.definitions import MEASURES
+from forcedflow.report.scorecard import scorecard
 from forcedflow.settings import AccountSettings, MarketSettings
 from forcedflow.study.score import day_ends, score_settings
 from forcedflow.trading.account import with_venue_fees

@@ -24,13 +24,17 @@ __all__ = [
     "conditional_value_at_risk",
     "daily_values",
     "hit_rate",
+    "kurtosis",
     "longest_under_water",
     "max_drawdown",
     "mean",
     "median",
+    "omega",
     "payoff",
     "profit_factor",
     "simple_returns",
+    "skewness",
+    "value_at_risk",
 ]
 
 _DAY = 86_400_000_000_000  # ns
@@ -114,6 +118,24 @@ def _deviation(x: FloatArray) -> float:
 
 
 @shared_function
+def skewness(returns: FloatArray) -> float:
+    """Third central moment over the cube of the standard deviation, moments of the sample itself (n)."""
+    if math.isnan(_deviation(returns)):
+        return math.nan
+    variance = _central_moment(returns, 2)
+    return _central_moment(returns, 3) / (variance * math.sqrt(variance))
+
+
+@shared_function
+def kurtosis(returns: FloatArray) -> float:
+    """Fourth central moment over the squared variance, moments of the sample itself (n); 3 for a normal."""
+    if math.isnan(_deviation(returns)):
+        return math.nan
+    variance = _central_moment(returns, 2)
+    return _central_moment(returns, 4) / (variance * variance)
+
+
+@shared_function
 def annual_growth(values: FloatArray, per_year: float) -> float:
     """CAGR: ``(end / start) ** (per_year / days) - 1``; -1 once everything is lost."""
     days = len(values) - 1
@@ -151,10 +173,8 @@ def annual_sharpe_error(returns: FloatArray, per_year: float) -> float:
     if n < 2 or math.isnan(deviation):
         return math.nan
     ratio = mean(returns) / deviation
-    variance = _central_moment(returns, 2)
-    skew = _central_moment(returns, 3) / (variance * math.sqrt(variance))
-    kurtosis = _central_moment(returns, 4) / (variance * variance)
-    return math.sqrt(max(1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio * ratio, 0.0) / (n - 1) * per_year)
+    skew, tails = skewness(returns), kurtosis(returns)
+    return math.sqrt(max(1.0 - skew * ratio + (tails - 1.0) / 4.0 * ratio * ratio, 0.0) / (n - 1) * per_year)
 
 
 @shared_function
@@ -167,6 +187,12 @@ def annual_sortino(returns: FloatArray, per_year: float) -> float:
     if total == 0.0:
         return math.nan
     return mean(returns) / math.sqrt(total / len(returns)) * math.sqrt(per_year)
+
+
+@shared_function
+def omega(returns: FloatArray) -> float:
+    """Sum of gains over sum of losses of returns, threshold 0 (Keating and Shadwick 2002)."""
+    return profit_factor(returns)
 
 
 @lean_kernel
@@ -197,6 +223,18 @@ def longest_under_water(ts: IntArray, values: FloatArray) -> int:
             high = values[i]
             since = ts[i]
     return longest
+
+
+@shared_function
+def value_at_risk(ordered: FloatArray, level: float) -> float:
+    """Loss at the ``1 - level`` quantile of ascending returns, linear between neighbours (Hyndman and Fan, type 7)."""
+    if len(ordered) == 0:
+        return math.nan
+    at = (1.0 - level) * (len(ordered) - 1)
+    below = int(at)
+    above = min(below + 1, len(ordered) - 1)
+    quantile: float = ordered[below] + (at - below) * (ordered[above] - ordered[below])
+    return -quantile
 
 
 @shared_function

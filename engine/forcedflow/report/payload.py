@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.settings import MarketSettings
 from forcedflow.tables import LAYERS, EventKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from forcedflow.record import Table
     from forcedflow.tables import Events, FloatArray, MapSnapshots
 
@@ -24,14 +27,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DECADES",
+    "PAINTED_DECADES",
+    "SHOWN_TRADES",
+    "bars_of",
     "bars_payload",
+    "brightness",
     "channels",
     "channels_payload",
     "curve_payload",
     "map_payload",
     "marks_payload",
+    "scene_payload",
     "shares",
     "trades_payload",
+    "voids_payload",
     "zones",
     "zones_payload",
 ]
@@ -43,34 +52,98 @@ _CANDLES: Final = 20_000
 _COLUMNS: Final = 1_500
 _ROWS: Final = 640
 _ZONES: Final = 2_000
+_CHANNELS: Final = 3_000
+_MARKS: Final = 4_000
+SHOWN_TRADES: Final = 20_000
+"""Trades that a page lists and draws; of more, those with the largest results."""
+
+PAINTED_DECADES: Final = 1.6
+"""How far below the brightest share the map is painted, as in ``page/heatmap.js``."""
+
+_TYPICAL: Final = 0.34  # how bright a typical cell is painted
 _STRAIGHT: Final = 1e-9  # log price: a bend smaller than this is rounding
-_SHOWN: Final = (
-    "side", "entry_price", "stop", "target", "exit_price", "exit_reason", "net", "r", "mae_r", "mfe_r", "bars_held",
-    "ambiguous",
-)  # fmt: skip
+_TRADE_FLOATS: Final = ("side", "entry_price", "stop", "target", "exit_price", "net", "r", "mae_r", "mfe_r")
 _SECOND: Final = 1_000_000_000  # ns
 
 
 def pack(values: npt.ArrayLike, dtype: str) -> str:
     """Return the raw-deflated bytes of an array, little-endian, in base64."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
     raw = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes()
     return base64.b64encode(packer.compress(raw) + packer.flush()).decode("ascii")
 
 
-def bars_payload(bars: Table) -> dict[str, Any]:
+def scene_payload(
+    bars: Table,
+    snapshots: MapSnapshots,
+    *,
+    events: Events | None = None,
+    equity: Table | None = None,
+    trades: Table | None = None,
+    market: Mapping[str, Any] | None = None,
+    scale: tuple[float, float] | None = None,
+    step: int | None = None,
+) -> dict[str, Any]:
+    """Return all that a page draws of some bars; what is left out is not drawn.
+
+    Parameters
+    ----------
+    bars
+        Columns as in ``record.BARS``; with ``equity`` or ``events``, those of ``tables.MARKET_BARS`` too.
+    market
+        Settings of the market that differ from the defaults: how fast mass fades tells what a snapshot added to the one
+        before, and how far a void reaches how large to draw it.
+    scale
+        As in :func:`map_payload`.
+    step
+        Bars that make a candle; left out, as few as a page can bear.
+    """
+    rules = MarketSettings.model_validate(dict(market or {}))
+    candles = bars_payload(bars, step)
+    step = int(candles["step"])
+    scene: dict[str, Any] = {
+        "bars": candles,
+        "map": map_payload(snapshots, bars, step, scale),
+        "layers": list(LAYER_TITLES.values()),
+        "seconds": int(np.median(np.diff(bars["ts"]))) // _SECOND * step if len(bars["ts"]) > 1 else 0,
+        "hazard": rules.hazard_per_hour,
+    }
+    if events is not None:
+        scene["voids"] = voids_payload(events, step, rules.void_atr, rules.exhaust_bars)
+        scene["zones"] = zones_payload(events, step)
+        scene["channels"] = channels_payload(bars, step)
+        scene["marks"] = marks_payload(events, step)
+    if equity is not None:
+        scene["curve"] = curve_payload(equity, bars, step)
+    if trades is not None:
+        scene["trades"] = trades_payload(trades, step)
+    return scene
+
+
+def bars_payload(bars: Table, step: int | None = None) -> dict[str, Any]:
     """Return candles; where there are more than a page can bear, several bars make one, with their high and low."""
-    step = max(1, math.ceil(len(bars["ts"]) / _CANDLES))
-    first = np.arange(0, len(bars["ts"]), step)
-    last = np.minimum(first + step, len(bars["ts"])) - 1
-    high, low = np.maximum.reduceat(bars["high"], first), np.minimum.reduceat(bars["low"], first)
-    ohlc = np.stack([bars["open"][first], high, low, bars["close"][last]])
+    if step is None:
+        step = max(1, math.ceil(len(bars["ts"]) / _CANDLES))
+    candles = bars_of(bars, step)
     return {
         "step": step,
-        "count": len(first),
+        "count": len(candles["ts"]),
         "decimals": decimals(bars["close"]),
-        "time": pack(bars["ts"][first] // _SECOND, "u4"),
-        "ohlc": pack(ohlc, "f4"),
+        "time": pack(candles["ts"] // _SECOND, "u4"),
+        "ohlc": pack(np.stack([candles[name] for name in ("open", "high", "low", "close")]), "f4"),
+    }
+
+
+def bars_of(bars: Table, step: int) -> Table:
+    """Return candles of ``step`` bars: first open, highest high, lowest low, last close."""
+    first = np.arange(0, len(bars["ts"]), step)
+    last = np.minimum(first + step, len(bars["ts"])) - 1
+    return {
+        "ts": bars["ts"][first],
+        "open": bars["open"][first],
+        "high": np.maximum.reduceat(bars["high"], first),
+        "low": np.minimum.reduceat(bars["low"], first),
+        "close": bars["close"][last],
     }
 
 
@@ -81,10 +154,15 @@ def decimals(prices: FloatArray) -> int:
 
 
 def curve_payload(equity: Table, market_bars: Table, step: int) -> dict[str, Any]:
-    """Return equity, drawdown and forced flow for each candle of ``step`` bars."""
+    """Return equity, drawdown, exposure, coverage and forced flow for each candle of ``step`` bars.
+
+    Equity is the last one of a candle's bars; drawdown and exposure the largest, coverage the smallest: peaks stay.
+    """
     candle = equity["bar"] // step
     first = np.flatnonzero(np.diff(candle, prepend=-1))
     last = np.append(first[1:], len(candle)) - 1
+    exposure = 100.0 * equity["position"] * equity["close"] / np.where(equity["equity"] > 0.0, equity["equity"], np.inf)
+    coverage = 100.0 * np.minimum(market_bars["coverage_long"], market_bars["coverage_short"])
     bars = np.arange(0, len(market_bars["ts"]), step)
     share = 100.0 / np.where(market_bars["oi"] > 0.0, market_bars["oi"], np.inf)
     sold = (market_bars["swept_long_liq"] + market_bars["swept_long_stop"]) * share
@@ -93,19 +171,31 @@ def curve_payload(equity: Table, market_bars: Table, step: int) -> dict[str, Any
         "candle": pack(candle[first], "i4"),
         "equity": pack(equity["equity"][last], "f4"),
         "drawdown": pack(-100.0 * np.maximum.reduceat(equity["drawdown"], first) if len(first) else [], "f4"),
+        "exposure": pack(_farthest(exposure, first), "f4"),
+        "coverage": pack(np.minimum.reduceat(coverage, bars), "f4"),
         "sold": pack(-np.add.reduceat(sold, bars), "f4"),
         "bought": pack(np.add.reduceat(bought, bars), "f4"),
     }
 
 
-def map_payload(snapshots: MapSnapshots, bars: Table, step: int) -> dict[str, Any] | None:
+def _farthest(values: FloatArray, first: npt.NDArray[np.int64]) -> FloatArray:
+    """Return of each group the value that is farthest from zero."""
+    if not len(first):
+        return values
+    low, high = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
+    return np.where(-low > high, low, high)
+
+
+def map_payload(
+    snapshots: MapSnapshots, bars: Table, step: int, scale: tuple[float, float] | None = None
+) -> dict[str, Any] | None:
     """Return the evolving map around the bars' prices as shares of open interest, None where it is empty.
 
     Each snapshot is divided by its own open interest: colours then compare times at which the market was small and
     large. Base units are a cell's share times ``oi`` of its column.
 
     A snapshot is known at the close of its bar: its column begins with the next one, so that a candle is drawn over
-    what it met.
+    what it met. ``scale`` is what :func:`brightness` said of single bins, for the same colours in every window.
     """
     if not len(snapshots.bar):
         return None
@@ -119,6 +209,7 @@ def map_payload(snapshots: MapSnapshots, bars: Table, step: int) -> dict[str, An
         return None
     top = float(share.max())
     levels = _levels(share, top)
+    bright, bend = brightness(total) if scale is None else (scale[0] * pool, scale[1])
     return {
         "columns": len(chosen),
         "rows": len(starts),
@@ -127,13 +218,29 @@ def map_payload(snapshots: MapSnapshots, bars: Table, step: int) -> dict[str, An
         "pool": pool,
         "top": top,
         "decades": DECADES,
-        "bright": float(np.quantile(total[total > 0.0], 0.998)),
+        "bright": bright,
+        "bend": bend,
         "has_stops": bool(share[:, 2:].any()),
         "start": pack((snapshots.bar[chosen] + 1) / step, "f4"),
         "time": pack(snapshots.ts[chosen] // _SECOND, "u4"),
         "oi": pack(snapshots.oi[chosen], "f4"),
         "levels": pack(np.diff(levels, axis=0, prepend=np.uint8(0)), "u1"),
     }
+
+
+def brightness(total: FloatArray) -> tuple[float, float]:
+    """Return the share that is painted brightest, and how levels are bent so that a typical cell is dark.
+
+    A level is the position of a share between 1.6 decades below the brightest and itself; to the power of ``bend`` it
+    is what is painted. Without that a map of many even layers is one bright plain.
+    """
+    held = total[total > 0.0]
+    if not len(held):
+        return 1.0, 1.0
+    bright = float(np.quantile(held, 0.998))
+    level = 1.0 + np.log10(held / bright) / PAINTED_DECADES
+    typical = float(np.median(level[level > 0.0]))
+    return bright, min(max(math.log(_TYPICAL) / math.log(min(typical, 0.99)), 1.0), 4.0)
 
 
 def shares(snapshots: MapSnapshots, columns: _Index, rows: _Index) -> FloatArray:
@@ -173,9 +280,37 @@ def zones_payload(events: Events, step: int) -> dict[str, Any]:
     return {
         "count": len(first),
         "from": pack((found.bar[first] - found.age[first]) / step, "f4"),
+        "known": pack(found.bar[first] / step, "f4"),
         "to": pack((found.bar[last] + 1) / step, "f4"),
+        **{name: pack(getattr(found, name)[first], "f4") for name in ("side", "peak", "fuel")},
+        "mass": pack(found.mass_before[first], "f4"),
+        "swept": pack(found.swept[last], "f4"),
         "low": pack(np.minimum(found.near, found.far)[first], "f4"),
         "high": pack(np.maximum(found.near, found.far)[first], "f4"),
+    }
+
+
+def voids_payload(events: Events, step: int, reach: float, window: int) -> dict[str, Any]:
+    """Return where hardly any forced order lay ahead: from a VoidEntry to the exhaustion that followed, or ``window``.
+
+    Parameters
+    ----------
+    reach
+        How far a void reaches ahead of price, ATR (``void_atr``).
+    window
+        Bars in which it may end in exhaustion (``exhaust_bars``).
+    """
+    entered, ended = events.of_kind(EventKind.VOID_ENTRY), events.of_kind(EventKind.VOID_EXHAUSTION)
+    last = dict(zip(ended.group.tolist(), ended.bar.tolist(), strict=True))
+    begun = zip(entered.group.tolist(), entered.bar.tolist(), strict=True)
+    to = [last.get(group, bar + window) for group, bar in begun]
+    far = entered.close * np.exp(entered.side * reach * entered.atr)
+    return {
+        "count": len(entered),
+        "from": pack((entered.bar + 1) / step, "f4"),
+        "to": pack((np.array(to, dtype=np.float64) + 1) / step, "f4"),
+        "low": pack(np.minimum(entered.close, far), "f4"),
+        "high": pack(np.maximum(entered.close, far), "f4"),
     }
 
 
@@ -198,8 +333,10 @@ def channels(bars: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 def channels_payload(bars: Table, step: int) -> dict[str, Any]:
-    """Return the boundaries of channels as straight stretches of log price."""
+    """Return the boundaries of channels as straight stretches of log price; the longest where there are too many."""
     start, end = channels(bars)
+    longest = np.sort(np.argsort(start - end, kind="stable")[:_CHANNELS])
+    start, end = start[longest], end[longest]
     stretches = {
         f"{side}_{at}": pack(bars[f"channel_{side}"][rows], "f4")
         for side in ("upper", "lower")
@@ -209,8 +346,12 @@ def channels_payload(bars: Table, step: int) -> dict[str, Any]:
 
 
 def marks_payload(events: Events, step: int) -> dict[str, Any]:
-    """Return what structure did: where channels broke, breaks failed, and moves exhausted themselves."""
+    """Return what structure did: where channels broke, breaks failed, and moves exhausted themselves.
+
+    Where there are too many, those that a zone backs come first.
+    """
     found = events.of_kind(EventKind.CHANNEL_BREAK, EventKind.FAKE_OUT, EventKind.VOID_EXHAUSTION)
+    found = found[np.sort(np.argsort(np.isnan(found.near), kind="stable")[:_MARKS])]
     return {
         "count": len(found),
         "candle": pack(found.bar / step, "f4"),
@@ -221,21 +362,31 @@ def marks_payload(events: Events, step: int) -> dict[str, Any]:
     }
 
 
-def trades_payload(trades: Table, step: int) -> dict[str, list[Any]]:
-    """Return the trades as JSON columns; times in seconds, what is undefined as None."""
-    columns = {
-        name: [
-            value if not isinstance(value, float) or math.isfinite(value) else None for value in trades[name].tolist()
-        ]
-        for name in _SHOWN
+def trades_payload(trades: Table, step: int) -> dict[str, Any]:
+    """Return the trades in order of their entries; the largest results where there are too many to show.
+
+    ``row`` is a trade's row in the table, ``reasons`` name the codes of ``exit_reason``, ``of`` is how many there were.
+    """
+    rows = np.sort(np.argsort(-np.abs(trades["net"]), kind="stable")[:SHOWN_TRADES])
+    shown = {name: column[rows] for name, column in trades.items()}
+    reasons, codes = np.unique(shown["exit_reason"], return_inverse=True)
+    return {
+        "count": len(rows),
+        "of": len(trades["net"]),
+        "reasons": reasons.tolist(),
+        "row": pack(rows, "u4"),
+        **{name: pack(shown[name], "f4") for name in _TRADE_FLOATS},
+        "bars_held": pack(shown["bars_held"], "u4"),
+        "ambiguous": pack(shown["ambiguous"], "u1"),
+        "exit_reason": pack(codes, "u1"),
+        "entry_time": pack(shown["entry_ts"] // _SECOND, "u4"),
+        "exit_time": pack(shown["exit_ts"] // _SECOND, "u4"),
+        "entry_candle": pack(shown["entry_bar"] // step, "f4"),
+        "exit_candle": pack(shown["exit_bar"] // step, "f4"),
     }
-    columns["entry_time"] = (trades["entry_ts"] // _SECOND).tolist()
-    columns["exit_time"] = (trades["exit_ts"] // _SECOND).tolist()
-    columns["entry_candle"] = (trades["entry_bar"] // step).tolist()
-    columns["exit_candle"] = (trades["exit_bar"] // step).tolist()
-    return columns
 
 
 LAYER_TITLES: Final = dict(
     zip(LAYERS, ("long liquidations", "short liquidations", "stops of longs", "stops of shorts"), strict=True)
 )
+"""Names of the map's layers as people say them."""

@@ -1,4 +1,8 @@
-"""Pictures and pages of the map: matplotlib figures for notebooks and files, HTML for a browser."""
+"""Pictures for notebooks and files, as the ecosystem's own figures: matplotlib, and plotly where one wants to zoom.
+
+Matplotlib's are made without pyplot and saved without a browser: PNG, SVG or PDF by the suffix of ``path``. Pages of
+the map for a browser, and its bins as a table, are written here too.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forcedflow.errors import SettingsError
-from forcedflow.report.payload import channels, shares, zones
+from forcedflow.report.payload import PAINTED_DECADES, bars_of, brightness, channels, shares, zones
 from forcedflow.report.tearsheet import map_page
 from forcedflow.tables import LAYERS
 
@@ -20,13 +24,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
+    from plotly.graph_objects import Figure as PlotlyFigure
 
     from forcedflow.record import Run, Table
     from forcedflow.tables import Events, FloatArray, MapSnapshots
 
-__all__ = ["heatmap_png", "map_html", "map_table", "run_figure"]
+__all__ = ["heatmap", "interactive", "map_html", "map_table", "run", "trades"]
 
-_DECADES: Final = 1.3
 _PAGE: Final = "#0b0f16"
 _TEXT: Final = "#c9d2e0"
 _MUTED: Final = "#93a0b4"
@@ -35,7 +39,7 @@ _BAD: Final = "#ff9b85"
 _CHANNEL: Final = "#7cb3ff"
 
 
-def heatmap_png(
+def heatmap(
     snapshots: MapSnapshots, bars: Table, path: str | Path | None = None, *, title: str = "", notes: Iterable[str] = ()
 ) -> Figure:
     """Draw price over the evolving map, its axis logarithmic.
@@ -105,7 +109,7 @@ def map_table(snapshots: MapSnapshots, path: str | Path, notes: Iterable[str] = 
     pq.write_table(table.replace_schema_metadata(known), path, compression="zstd")
 
 
-def run_figure(run: Run, path: str | Path | None = None) -> Figure:
+def run(run: Run, path: str | Path | None = None) -> Figure:
     """Draw a run: price over the map with zones, channels and trades, equity below.
 
     Raises
@@ -127,6 +131,84 @@ def run_figure(run: Run, path: str | Path | None = None) -> Figure:
     _finish(lower, "")
     lower.set_ylabel("equity", color=_TEXT)
     return _saved(figure, path)
+
+
+def trades(run: Run, path: str | Path | None = None) -> Figure:
+    """Draw closed trades: how many made how much R, and each by its worst and best excursion.
+
+    Raises
+    ------
+    SettingsError
+        matplotlib is not installed.
+    """
+    figure = _figure((12.0, 4.5))
+    left, right = figure.subplots(1, 2)
+    ended = run.trades["exit_reason"] != "open"
+    r, mae, mfe = (run.trades[name][ended] for name in ("r", "mae_r", "mfe_r"))
+    known = np.isfinite(r)
+    won = np.where(r[known] > 0.0, _PRICE, _BAD)
+    edges = np.histogram_bin_edges(r[known], bins=30) if known.any() else np.linspace(-1.0, 1.0, 3)
+    for colour, chosen in ((_PRICE, r[known] > 0.0), (_BAD, r[known] <= 0.0)):
+        left.hist(r[known][chosen], bins=list(edges), color=colour)
+    right.scatter(-mae[known], mfe[known], c=won.tolist(), s=18)
+    right.axvline(1.0, color=_MUTED, lw=0.8, ls="--")
+    for axes, title, across, up in (
+        (left, "Results", "R", "trades"),
+        (right, "Excursions; the line is the stop", "worst, R against", "best, R"),
+    ):
+        _plain(axes, title)
+        axes.set_xlabel(across, color=_TEXT)
+        axes.set_ylabel(up, color=_TEXT)
+    return _saved(figure, path)
+
+
+def interactive(run: Run, columns: int = 600) -> PlotlyFigure:
+    """Return price over the map with the trades, as a plotly figure to zoom in a notebook.
+
+    Parameters
+    ----------
+    columns
+        Most candles, and most pictures of the map: of more bars several make one, with their high and low.
+
+    Raises
+    ------
+    SettingsError
+        plotly is not installed.
+    """
+    try:
+        import plotly.graph_objects as go  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise SettingsError("this needs plotly: install the extra plot (pip install 'forcedflow[plot]')") from None
+    candles = bars_of(run.market_bars, -(-len(run.market_bars["ts"]) // columns))
+    at = np.unique(np.linspace(0, len(run.snapshots.bar) - 1, min(columns, len(run.snapshots.bar))).astype(np.int64))
+    prices = run.snapshots.prices
+    rows = np.flatnonzero((prices > 0.92 * candles["low"].min()) & (prices < 1.08 * candles["high"].max()))
+    total = shares(run.snapshots, at, rows).sum(axis=1) if len(at) else np.zeros((0, len(rows)))
+    bright, bend = brightness(total)
+    faint = bright * 10.0**-PAINTED_DECADES
+    level = (1.0 + np.log10(np.maximum(total, faint) / bright) / PAINTED_DECADES) ** bend
+    level[total <= faint] = np.nan
+    figure = go.Figure()
+    figure.add_heatmap(
+        x=_dates(run.snapshots.ts[at]), y=prices[rows], z=level.T, customdata=100.0 * total.T, colorscale="inferno",
+        zmin=0.0, zmax=1.0, showscale=False,
+        hovertemplate="%{y:,.6g}: %{customdata:.3f}% of open interest<extra></extra>",
+    )  # fmt: skip
+    figure.add_candlestick(
+        x=_dates(candles["ts"]), **{name: candles[name] for name in ("open", "high", "low", "close")}, name="price",
+        increasing_line_color=_PRICE, decreasing_line_color=_CHANNEL,
+    )  # fmt: skip
+    for side, symbol, name in ((1, "triangle-up", "long entries"), (-1, "triangle-down", "short entries")):
+        chosen = run.trades["side"] == side
+        figure.add_scatter(
+            x=_dates(run.trades["entry_ts"][chosen]), y=run.trades["entry_price"][chosen], mode="markers", name=name,
+            marker={"symbol": symbol, "size": 10, "color": "white", "line": {"color": "black", "width": 1}},
+        )  # fmt: skip
+    figure.update_layout(
+        title=f"{run.config['strategy']} on {run.config['dataset']}", template="plotly_dark", paper_bgcolor=_PAGE,
+        plot_bgcolor=_PAGE, xaxis_rangeslider_visible=False, yaxis_type="log", yaxis_side="right", height=640,
+    )  # fmt: skip
+    return figure
 
 
 def _figure(inches: tuple[float, float]) -> Figure:
@@ -151,10 +233,7 @@ def _dates(ts: Any) -> Any:
 
 
 def _draw_map(axes: Axes, snapshots: MapSnapshots, bars: Table) -> None:
-    """Paint each snapshot's shares of its open interest from its close to the next one's.
-
-    Colours are logarithmic below the 99.8% quantile.
-    """
+    """Paint each snapshot's shares of its open interest from its close to the next one's, colours as in a tearsheet."""
     low, high = np.log(bars["low"].min()), np.log(bars["high"].max())
     margin = max(0.4 * (high - low), 0.03)
     centre = snapshots.bins * snapshots.bin_width
@@ -162,14 +241,24 @@ def _draw_map(axes: Axes, snapshots: MapSnapshots, bars: Table) -> None:
     total = shares(snapshots, slice(None), rows).sum(axis=1)
     if not total.any():
         return
-    from matplotlib.colors import LogNorm  # noqa: PLC0415  (an extra)
+    from matplotlib.colors import FuncNorm  # noqa: PLC0415  (an extra)
 
-    bright = np.quantile(total[total > 0.0], 0.998)
-    faint = bright * 10.0**-_DECADES
+    bright, bend = brightness(total)
+    faint = bright * 10.0**-PAINTED_DECADES
+
+    def painted(share: FloatArray) -> FloatArray:
+        level: FloatArray = (1.0 + np.log10(np.maximum(share, faint) / bright) / PAINTED_DECADES) ** bend
+        return level
+
+    def held(level: FloatArray) -> FloatArray:
+        share: FloatArray = bright * 10.0 ** ((np.maximum(level, 0.0) ** (1.0 / bend) - 1.0) * PAINTED_DECADES)
+        return share
+
     edges = np.exp((np.append(snapshots.bins[rows], snapshots.bins[rows[-1]] + 1) - 0.5) * snapshots.bin_width)
     times = _dates(np.append(snapshots.ts, max(2 * bars["ts"][-1] - bars["ts"][-2], snapshots.ts[-1] + 1)))
     picture = np.ma.masked_less_equal(total.T, faint)
-    mesh = axes.pcolormesh(times, edges, picture, cmap="inferno", norm=LogNorm(faint, bright), rasterized=True)
+    norm = FuncNorm((painted, held), faint, bright)
+    mesh = axes.pcolormesh(times, edges, picture, cmap="inferno", rasterized=True, norm=norm)
     _colour_bar(axes, mesh, bright, snapshots.bin_width)
 
 
@@ -178,7 +267,7 @@ def _colour_bar(axes: Axes, mesh: QuadMesh, bright: float, bin_width: float) -> 
 
     # beside all axes, so that those which share their times stay equally wide
     bar = axes.figure.colorbar(mesh, ax=axes.figure.axes, pad=0.01, fraction=0.03, aspect=40)
-    bar.ax.yaxis.set_major_locator(FixedLocator([bright / k for k in (16, 8, 4, 2, 1)]))
+    bar.ax.yaxis.set_major_locator(FixedLocator([bright * k for k in (0.25, 0.5, 0.75, 1.0)]))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_major_formatter(lambda share, _: f"{100.0 * share:.2g}%")
     bar.ax.tick_params(colors=_TEXT)
@@ -257,10 +346,15 @@ def _finish(axes: Axes, title: str) -> None:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.yaxis.tick_right()
+    _plain(axes, title)
+
+
+def _plain(axes: Axes, title: str) -> None:
+    """Put on the page's colours, without a frame."""
     axes.set_facecolor(_PAGE)
     axes.set_title(title.replace("$", r"\$"), color=_TEXT, loc="left")  # a dollar would start mathematical text
     axes.tick_params(colors=_TEXT)
     axes.xaxis.get_offset_text().set_color(_TEXT)
-    axes.yaxis.tick_right()
     for spine in axes.spines.values():
         spine.set_visible(False)

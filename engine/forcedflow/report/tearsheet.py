@@ -1,7 +1,7 @@
 r"""The tearsheet: one self-contained HTML page of a run, readable without a network, charts included.
 
 Everything that a user or a file named is escaped: text by ``html.escape``, data as JSON whose ``<`` are written
-``\u003c``.
+``\u003c``. The scripts of ``page/`` share one scope and are inlined as they are, in the order of ``SCRIPTS``.
 """
 
 from __future__ import annotations
@@ -12,18 +12,10 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
-from forcedflow.report.payload import (
-    LAYER_TITLES,
-    bars_payload,
-    channels_payload,
-    curve_payload,
-    map_payload,
-    marks_payload,
-    trades_payload,
-    zones_payload,
-)
-from forcedflow.report.scorecard import MEASURES, Measure
-from forcedflow.tables import PLAUSIBLE_RATE
+from forcedflow.report.definitions import GROUPS, MEASURES
+from forcedflow.report.figures import cost_bridge, excursions, interval, monthly_table, r_histogram
+from forcedflow.report.payload import scene_payload
+from forcedflow.report.words import contribution, headline, map_quality, shown, tone, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,10 +23,10 @@ if TYPE_CHECKING:
     from forcedflow.record import Run, Table
     from forcedflow.tables import MapSnapshots
 
-__all__ = ["map_page", "summary_rows", "tearsheet", "verdict"]
+__all__ = ["FOOTER", "SCRIPTS", "header", "html_page", "map_page", "period", "stage", "tearsheet", "warning_list"]
 
-_TILES: Final = ("total_return", "sharpe", "max_drawdown", "cvar_95", "trades", "hit_rate", "expectancy_r")
-_SIGNED: Final = {"total_return", "cagr", "expectancy_r", "median_r", "gross", "net"}
+SCRIPTS: Final = ("numbers", "colours", "heatmap", "overlays", "hover", "stage", "moving", "trades", "printing")
+"""Files of ``page/`` that every page needs, in order; the page's own comes last."""
 
 
 def tearsheet(run: Run) -> str:
@@ -51,32 +43,28 @@ def tearsheet(run: Run) -> str:
         HTML with scripts, styles and data inside, the same for the same record.
     """
     strategy, dataset = str(run.config["strategy"]), str(run.config["dataset"])
-    candles = bars_payload(run.market_bars)
-    step = candles["step"]
-    payload = {
-        "bars": candles,
-        "map": map_payload(run.snapshots, run.market_bars, step),
-        "curve": curve_payload(run.equity, run.market_bars, step),
-        "zones": zones_payload(run.events, step),
-        "channels": channels_payload(run.market_bars, step),
-        "marks": marks_payload(run.events, step),
-        "trades": trades_payload(run.trades, step),
-        "layers": list(LAYER_TITLES.values()),
-    }
+    payload = scene_payload(
+        run.market_bars,
+        run.snapshots,
+        events=run.events,
+        equity=run.equity,
+        trades=run.trades,
+        market=run.config.get("market"),
+    )
+    heading = f"{escape(strategy)} <em>on</em> {escape(dataset)}"
     body = [
-        _header(
-            f"{escape(strategy)} <em>on</em> {escape(dataset)}", [_period(run.market_bars), *_identity(run.config)]
-        ),
-        _warnings(run.summary.get("warnings", [])),
+        header(heading, [period(run.market_bars), *_identity(run.config)]),
+        warning_list([*run.summary.get("warnings", []), *_tried(run)]),
         _tiles(run),
+        stage(payload["bars"]["step"]),
         _blind(run.blind),
-        _stage(step),
+        _figures(run),
         _TRADES,
         _measures(run.scorecard),
         _details(run.config),
-        _FOOTER,
+        FOOTER,
     ]
-    return _page(f"{strategy} on {dataset}: tearsheet", body, payload)
+    return html_page(f"{strategy} on {dataset}: tearsheet", body, payload, "tearsheet")
 
 
 def map_page(snapshots: MapSnapshots, bars: Table, title: str, notes: Iterable[str] = ()) -> str:
@@ -89,62 +77,35 @@ def map_page(snapshots: MapSnapshots, bars: Table, title: str, notes: Iterable[s
     notes
         Assumptions and warnings, shown at the top.
     """
-    candles = bars_payload(bars)
-    payload = {
-        "bars": candles,
-        "map": map_payload(snapshots, bars, candles["step"]),
-        "layers": list(LAYER_TITLES.values()),
-    }
-    body = [_header(escape(title), [_period(bars)]), _warnings(notes), _stage(candles["step"]), _FOOTER]
-    return _page(title, body, payload)
+    payload = scene_payload(bars, snapshots)
+    body = [header(escape(title), [period(bars)]), warning_list(notes), stage(payload["bars"]["step"]), FOOTER]
+    return html_page(title, body, payload, "tearsheet")
 
 
-def summary_rows(run: Run) -> list[tuple[str, str]]:
-    """Return the measures of the tearsheet's tiles as title and text, for a terminal."""
-    rows = [(measure.title, _shown(measure, run.scorecard)) for measure in _chosen()]
-    rows += [(title, f"{text} of {whole}") for title, text, whole, _ in _map_quality(run.summary)]
-    rows.append(("Ambiguous bars", str(run.summary["ambiguous_bars"])))
-    return rows
-
-
-def verdict(name: str, contrast: dict[str, Any] | None) -> str:
-    """Say in one plain sentence whether the map helped, hurt, or whether nobody can tell.
+def html_page(title: str, body: list[str], payload: dict[str, Any], script: str, connect: str = "'none'") -> str:
+    """Return a page with styles, scripts and data inside.
 
     Parameters
     ----------
-    name
-        ``placement`` or ``selection``.
-    contrast
-        ``n``, ``mean``, ``low``, ``high``, ``unit`` of the map's contribution, and ``mde``, the least effect that so
-        many signals would show, where it is known; None where trades were too few.
+    body
+        HTML sections, in order; empty ones are left out.
+    payload
+        Data for the scripts, plain values.
+    script
+        File of ``page/`` that starts the page.
+    connect
+        Where its scripts may send requests, as a source of the content security policy.
     """
-    what = {"placement": "stops and targets", "selection": "entries"}[name]
-    if contrast is None:
-        return f"Can't tell: there were too few trades to compare the map's {what} with blind ones."
-    figures = (
-        f"{contrast['mean']:+.2f} {contrast['unit']} a trade against blind ones "
-        f"(interval {contrast['low']:+.2f} to {contrast['high']:+.2f}; {contrast['n']:,} signals, each traded alone)"
-    )
-    figures = figures.replace("-", "−")
-    if contrast["low"] > 0.0:
-        return f"Helped: the map's {what} gained {figures}."
-    if contrast["high"] < 0.0:
-        return f"Hurt: the map's {what} made {figures}."
-    least = contrast.get("mde")
-    unseen = "" if least is None else f"; an effect under {least:.2g} {contrast['unit']} would not have been seen"
-    return f"Can't tell: the map's {what} made {figures}, and the interval contains zero{unseen}."
-
-
-def _page(title: str, body: list[str], payload: dict[str, Any]) -> str:
-    assets = files("forcedflow.report")
+    page = files("forcedflow.report") / "page"
     charts = files("litecharts").joinpath("js", "lightweight-charts.js")  # begins with its licence notice
-    return Template(_text(assets / "tearsheet.html")).substitute(
+    return Template(_text(page / "page.html")).substitute(
         title=escape(title),
-        style=_text(assets / "tearsheet.css"),
+        connect=connect,
+        style=_text(page / "page.css"),
         body="\n".join(part for part in body if part),
         payload=json.dumps(payload, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         charts=_text(charts),
-        script=_text(assets / "tearsheet.js"),
+        script="\n".join(_text(page / f"{name}.js") for name in (*SCRIPTS, script)),
     )
 
 
@@ -153,15 +114,17 @@ def _text(source: Any) -> str:
     return text
 
 
-def _header(heading: str, facts: list[str]) -> str:
-    shown = escape(" · ".join(facts))
+def header(heading: str, facts: list[str]) -> str:
+    """Return the head of a page; ``heading`` is HTML, ``facts`` are text."""
+    told = escape(" · ".join(facts))
     return (
-        f"<header><div><h1>{heading}</h1><p>{shown}</p></div>"
+        f"<header><div><h1>{heading}</h1><p>{told}</p></div>"
         '<button id="theme" type="button" aria-label="Switch between dark and light">Light</button></header>'
     )
 
 
-def _period(bars: Table) -> str:
+def period(bars: Table) -> str:
+    """Return from when to when bars are, how many, and of what length."""
     ts = bars["ts"]
     first, last = (str(ts[k].astype("datetime64[ns]").astype("datetime64[m]")).replace("T", " ") for k in (0, -1))
     minutes = int(ts[1] - ts[0]) // 60_000_000_000 if len(ts) > 1 else 0
@@ -178,7 +141,16 @@ def _identity(config: dict[str, Any]) -> list[str]:
 _HASHES: Final = (("data", "data_hash"), ("strategy", "strategy_hash"))
 
 
-def _warnings(warnings: Iterable[str]) -> str:
+def _tried(run: Run) -> list[str]:
+    trials = run.scorecard.get("trials")
+    if trials is None:
+        return []
+    counted = "no other setting was counted as tried" if trials == 1 else f"{trials:,} settings were tried"
+    return [f"{counted}: the deflated Sharpe ratio allows for so many"]
+
+
+def warning_list(warnings: Iterable[str]) -> str:
+    """Return assumptions and warnings as the first section of a page, nothing where there are none."""
     items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
     return (
         f'<section class="card warnings" aria-label="Assumptions and warnings"><ul>{items}</ul></section>'
@@ -188,63 +160,30 @@ def _warnings(warnings: Iterable[str]) -> str:
 
 
 def _tiles(run: Run) -> str:
-    tiles = [
-        _tile(measure.title, _shown(measure, run.scorecard), _tone(measure, run.scorecard)) for measure in _chosen()
-    ]
     error = run.scorecard.get("sharpe_error")
-    if error is not None:
-        tiles[1] = tiles[1].replace("</b>", f" <small>± {error:.2f}</small></b>")
-    tiles += [_tile(title, text, tone, f"of {whole}") for title, text, whole, tone in _map_quality(run.summary)]
-    return f'<section class="tiles" aria-label="Results">{"".join(tiles)}</section>'
+    tiles = [
+        _tile(
+            measure.title,
+            shown(measure, run.scorecard),
+            tone(measure, run.scorecard),
+            measure.definition,
+            f"± {error:.2f}" if measure.name == "sharpe" and error is not None else "",
+        )
+        for measure in headline()
+    ]
+    tiles += [_tile(title, text, mood, f"of {whole}") for title, text, whole, mood in map_quality(run.summary)]
+    return (
+        f'<section class="card lead" aria-label="Results"><p>{escape(contribution(run.blind))}</p>'
+        f'<div class="tiles">{"".join(tiles)}</div></section>'
+    )
 
 
-def _map_quality(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Title, share, what it is a share of and tone of what says how far to trust the map.
-
-    "Reopened" is the share of the largest burns that reappears as new positions: open interest that moved, not left.
-    """
-    rate, reopened = summary["implied_liquidation_rate"], summary.get("reopened_share")
-    facts = [("OI located", f"{summary.get('coverage_mean', summary['coverage']):.0%}", "open interest", "")]
-    if rate is not None:
-        doubtful = not PLAUSIBLE_RATE[0] <= rate <= PLAUSIBLE_RATE[1]
-        facts.append(("Liquidated a day", f"{rate:.2%}", "open interest", "bad" if doubtful else ""))
-    if reopened is not None:
-        facts.append(("Reopened", f"{reopened:.0%}", "the largest burns, as new positions", ""))
-    return facts
-
-
-def _chosen() -> list[Measure]:
-    return [measure for name in _TILES for measure in MEASURES if measure.name == name]
-
-
-def _tile(title: str, value: str, tone: str, hint: str = "") -> str:
-    shown = f'<span>{escape(title)}</span><b class="{tone}">{escape(value)}</b>'
-    return f'<div class="tile" title="{escape(hint)}">{shown}</div>'
-
-
-def _tone(measure: Measure, card: dict[str, Any]) -> str:
-    value = card.get(measure.name)
-    if value is None or not value or measure.name not in _SIGNED:
-        return ""
-    return "good" if value > 0 else "bad"
-
-
-def _shown(measure: Measure, card: dict[str, Any]) -> str:
-    value = card.get(measure.name)
-    if value is None:
-        return "–"
-    sign = "+" if measure.name in _SIGNED else ""
-    form = {
-        "share": ",.2%",
-        "ratio": ",.2f",
-        "days": ",.1f",
-        "bars": ",.1f",
-        "R": ".2f",
-        "quote": ",.2f",
-        "count": ",d",
-    }
-    suffix = {"days": " d", "bars": " bars", "R": " R"}.get(measure.unit, "")
-    return format(value, sign + form[measure.unit]).replace("-", "−") + suffix
+def _tile(title: str, value: str, mood: str, hint: str, aside: str = "") -> str:
+    small = f" <small>{escape(aside)}</small>" if aside else ""
+    return (
+        f'<div class="tile" title="{escape(hint)}"><span>{escape(title)}</span>'
+        f'<b class="{mood}">{escape(value)}{small}</b></div>'
+    )
 
 
 def _blind(blind: dict[str, Any]) -> str:
@@ -257,51 +196,49 @@ def _blind(blind: dict[str, Any]) -> str:
         note = escape(str(contrast.get("note", ""))) if contrast else ""
         parts.append(
             f"<div><p><b>{name.title()}. {escape(word)}:</b>{escape(rest)}"
-            f' <span class="muted">{note}</span></p>{_interval(contrast) if contrast else ""}</div>'
+            f' <span class="muted">{note}</span></p>{interval(contrast) if contrast else ""}</div>'
         )
     return f'<section class="card"><h2>What the map contributed</h2><div class="blind">{"".join(parts)}</div></section>'
 
 
-def _interval(contrast: dict[str, Any]) -> str:
-    """Draw mean and interval on an axis with zero in its middle."""
-    reach = 1.15 * max(abs(contrast[key]) for key in ("low", "mean", "high")) or 1.0
-    low, mean, high = (50.0 + 50.0 * contrast[key] / reach for key in ("low", "mean", "high"))
-    return (
-        f'<svg role="img" aria-label="mean {contrast["mean"]:+.2f}, interval {contrast["low"]:+.2f} to '
-        f'{contrast["high"]:+.2f} {escape(str(contrast["unit"]))}" font-size="11" fill="var(--muted)">'
-        '<line x1="0" x2="100%" y1="14" y2="14" stroke="var(--line)"/>'
-        '<line x1="50%" x2="50%" y1="4" y2="24" stroke="var(--muted)"/>'
-        f'<line x1="{low:.2f}%" x2="{high:.2f}%" y1="14" y2="14" stroke="var(--accent)" stroke-width="4"/>'
-        f'<circle cx="{mean:.2f}%" cy="14" r="5.5" fill="var(--text)"/>'
-        '<text x="0" y="36">hurt</text><text x="50%" y="36" text-anchor="middle">0</text>'
-        '<text x="100%" y="36" text-anchor="end">helped</text></svg>'
+def _figures(run: Run) -> str:
+    initial = float(dict(run.config.get("account", {})).get("cash", 0.0)) or float(run.equity["equity"][0])
+    drawn = (
+        ("Results in R", r_histogram(run.trades)),
+        ("Excursions", excursions(run.trades)),
+        ("From gross to net", cost_bridge(run.scorecard)),
     )
+    cards = "".join(f'<section class="card"><h2>{title}</h2>{figure}</section>' for title, figure in drawn)
+    months = f'<section class="card"><h2>Returns by month</h2>{monthly_table(run.equity, initial)}</section>'
+    return f'<div class="columns">{cards}</div>{months}'
 
 
-def _stage(step: int) -> str:
+def stage(step: int) -> str:
+    """Return the section of the charts; ``step`` bars are one candle."""
     note = f'<span class="muted">one candle is {step} bars</span>' if step > 1 else ""
     return _STAGE.replace("<!--note-->", note)
 
 
 def _measures(card: dict[str, Any]) -> str:
-    groups = dict.fromkeys(measure.group for measure in MEASURES)
     tables = (
         f'<section class="card"><h2>{group}</h2><table class="measures">'
         + "".join(
-            f'<tr><td title="{escape(m.definition)}">{escape(m.title)}</td>'
-            f'<td class="{_tone(m, card)}">{escape(_shown(m, card))}</td></tr>'
+            f'<tr><td title="{escape(f"{m.definition} {m.reading}")}">{escape(m.title)}</td>'
+            f'<td class="{tone(m, card)}">{escape(shown(m, card))}</td></tr>'
             for m in MEASURES
             if m.group == group
         )
         + "</table></section>"
-        for group in groups
+        for group in GROUPS
     )
-    return f'<div class="columns">{"".join(tables)}</div>'
+    return f'<div class="scorecard">{"".join(tables)}</div>'
 
 
 def _details(config: dict[str, Any]) -> str:
     definitions = "".join(
-        f"<dt>{escape(m.title)}</dt><dd>{escape(m.definition)} Source: {escape(m.source)}.</dd>" for m in MEASURES
+        f"<dt>{escape(m.title)}</dt><dd>{escape(m.definition)} <code>{escape(m.formula)}</code> {escape(m.reading)} "
+        f"Source: {escape(m.source)}.</dd>"
+        for m in MEASURES
     )
     settings = escape(json.dumps(config, indent=2, sort_keys=True, default=str))
     return (
@@ -316,25 +253,30 @@ _STAGE: Final = """<section class="card" aria-label="Charts">
 <button type="button" data-span="all">All</button><button type="button" data-span="2000">2,000 candles</button>
 <button type="button" data-span="300">300 candles</button><!--note--><span class="gap"></span>
 <span id="toggles"></span>
-<span class="scale"><span>less</span><canvas id="scale" width="256" height="1" role="img"
+<span class="scale"><canvas id="scale" width="256" height="1" role="img"
  aria-label="Colour scale: forced orders waiting, as a share of open interest"></canvas>
- <span id="scale-top">more</span></span>
+<span id="scale-ends"></span></span><span class="muted" id="scale-unit"></span>
 </div>
 <div class="stage">
 <div id="chart" tabindex="0" role="img" aria-label="Price over the map of waiting forced orders, with zones, channels,
- trades, equity, drawdown and forced flow. Arrow keys move, plus and minus zoom, Home shows everything."></div>
+ trades, equity, drawdown, exposure, coverage and forced flow. Arrow keys move, plus and minus zoom, Home shows
+ everything, n and p go from trade to trade."></div>
 <canvas id="profile" role="img" aria-label="Forced orders waiting at each price, at the crosshair or now"></canvas>
 <div id="profile-title"></div>
 <canvas id="printed" role="img" aria-label="The charts, for printing"></canvas>
 <div id="readout"></div><div id="tip" hidden></div>
-</div></section>"""
+</div>
+<p class="legend muted">Boxes are zones, from when they were noticed to their last event, dashed ones voids. Lines are
+channels: ◇ breaks out (filled where a zone backs it), ✕ breaks out and comes back, ○ exhaustion. ▲▼ entries, ● exits,
+dashes stops and targets. Cells that price has been through are empty.</p></section>"""
 
 _TRADES: Final = """<section class="card"><h2>Trades <span class="muted" id="trade-count"></span></h2>
 <div class="scroll"><table class="data"><thead id="trade-head"></thead><tbody id="trade-rows"></tbody></table></div>
-</section>"""
+<div id="trade-pages"></div></section>"""
 
-_FOOTER: Final = (
+FOOTER: Final = (
     "<footer>Made by forcedflow. Charts: "
     '<a href="https://www.tradingview.com/">TradingView</a> Lightweight Charts™, Copyright (c) 2025 TradingView, Inc., '
     "Apache License 2.0. A map of forced orders is context, not a prediction.</footer>"
 )
+"""Who made the page; the attribution must stay."""

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from forcedflow.data.times import duration_ns
-from forcedflow.report.scorecard import MEASURES
+from forcedflow.report.definitions import MEASURES
 from forcedflow.settings import Settings
 from forcedflow.study.score import Level  # noqa: TC001  (pydantic reads it)
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forcedflow.errors import RecordError
-from forcedflow.report.scorecard import MEASURES
+from forcedflow.report.definitions import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,0 +1,207 @@
+"""Measures of risk by the map: where stops and entries stood among zones, and what fuel lay on the way.
+
+A zone counts as known to a trade if the event that asked for its order carried it: the event's own zone, and the
+nearest above and below.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from forcedflow.kernels import measures
+from forcedflow.report.trade_measures import closed, finite
+
+if TYPE_CHECKING:
+    from forcedflow.record import Table
+    from forcedflow.tables import Events, FloatArray, IntArray, MapSnapshots
+
+    _Mask = npt.NDArray[np.bool_]
+
+__all__ = [
+    "MapContext",
+    "Places",
+    "fuel_ahead",
+    "liquidation_distance",
+    "map_measures",
+    "places",
+    "stopped_then_target",
+]
+
+_EDGES: Final = (("near", "far"), ("above_near", "above_far"), ("below_near", "below_far"))
+
+
+@dataclass(frozen=True, slots=True)
+class MapContext:
+    """What the market did while a run was traded, as a record keeps it."""
+
+    orders: Table
+    events: Events
+    market_bars: Table
+    snapshots: MapSnapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each trade stood among the zones that were known when its order was placed, arrays of shape (t,)."""
+
+    known: _Mask
+    """An event asked for the order."""
+    entry_inside: _Mask
+    stop_inside: _Mask
+    stop_beyond: _Mask
+    """The far edge of a zone lies between entry and stop."""
+
+
+def map_measures(trades: Table, context: MapContext) -> dict[str, float]:
+    """Measure closed trades against the map that their orders knew."""
+    ended = closed(trades)
+    where = places(trades, context)
+    stopped = trades["exit_reason"] == "stop"
+    with_stop = np.isfinite(trades["stop"]) & where.known
+    share, chance = stopped_then_target(trades, context.market_bars)
+    opposing, supporting = fuel_ahead(trades, context)
+    r, mae = trades["r"], trades["mae_r"]
+    inside, outside = ended & where.known & where.entry_inside, ended & where.known & ~where.entry_inside
+    return {
+        "stopped": _share(stopped[ended]),
+        "stopped_then_target": share,
+        "stopped_then_target_chance": chance,
+        "stops_inside": _share(where.stop_inside[with_stop]),
+        "stops_beyond": _share(where.stop_beyond[with_stop]),
+        "stopped_inside": _share(stopped[ended & with_stop & where.stop_inside]),
+        "stopped_beyond": _share(stopped[ended & with_stop & where.stop_beyond]),
+        "entries_inside": _share(where.entry_inside[where.known]),
+        "r_inside": measures.mean(finite(r[inside])),
+        "r_outside": measures.mean(finite(r[outside])),
+        "mae_inside": measures.mean(finite(mae[inside])),
+        "mae_outside": measures.mean(finite(mae[outside])),
+        "opposing_fuel": opposing,
+        "supporting_fuel": supporting,
+    }
+
+
+def places(trades: Table, context: MapContext) -> Places:
+    """Tell where entries and stops stood among the zones that the ordering event carried."""
+    row = context.orders["event"][trades["order_id"]]
+    known = row >= 0
+    entry, stop, side = trades["entry_price"], trades["stop"], trades["side"]
+    entry_inside, stop_inside, stop_beyond = np.zeros((3, len(row)), dtype=bool)
+    for one, other in _EDGES:
+        edges = np.full((2, len(row)), np.nan)
+        edges[:, known] = (getattr(context.events, one)[row[known]], getattr(context.events, other)[row[known]])
+        low, high = edges.min(axis=0), edges.max(axis=0)  # NaN where there is no zone: then nothing holds
+        entry_inside |= (low <= entry) & (entry <= high)
+        stop_inside |= (low <= stop) & (stop <= high)
+        stop_beyond |= np.where(side > 0, (stop < low) & (low < entry), (entry < high) & (high < stop))
+    return Places(known, entry_inside, stop_inside, stop_beyond & ~stop_inside)
+
+
+def stopped_then_target(trades: Table, bars: Table) -> tuple[float, float]:
+    """Return the share of stopped trades whose target traded afterwards, and what a price without memory would give.
+
+    From the bar after the exit, for as long as the run's longest closed trade: the target counts if it is touched
+    before price has gone as far beyond the stop as the stop was from the entry. A bar that touches both counts against.
+
+    Parameters
+    ----------
+    bars
+        Columns ``high`` and ``low``.
+    """
+    chosen = (trades["exit_reason"] == "stop") & np.isfinite(trades["target"])
+    if not chosen.any():
+        return math.nan, math.nan
+    window = max(int(trades["bars_held"][closed(trades)].max()), 1)
+    risk = np.abs(trades["entry_price"] - trades["stop"])[chosen]
+    way = np.abs(trades["target"] - trades["stop"])[chosen]
+    side = trades["side"][chosen]
+    beyond = trades["stop"][chosen] - side * risk
+    reached = []
+    for bar, sign, target, bound in zip(
+        trades["exit_bar"][chosen], side, trades["target"][chosen], beyond, strict=True
+    ):
+        after = slice(bar + 1, bar + 1 + window)
+        high, low = bars["high"][after], bars["low"][after]
+        hit, lost = (high >= target, low <= bound) if sign > 0 else (low <= target, high >= bound)
+        reached.append(_first(hit) < _first(lost))
+    return measures.mean(np.array(reached, dtype=np.float64)), measures.mean(risk / (risk + way))
+
+
+def fuel_ahead(trades: Table, context: MapContext) -> tuple[float, float]:
+    """Return forced orders between price and stop, and between price and target, in bars of average volume.
+
+    Only those that would push price on: forced selling below it, forced buying above. Means over all pairs of a trade
+    and a picture of the map at its entry (the last before it) or while it was open. NaN where there are none.
+    """
+    shots, bars = context.snapshots, context.market_bars
+    if not len(shots.bar) or not len(trades["side"]):
+        return math.nan, math.nan
+    # mass up to each bin, of longs (sold on the way down) and of shorts (bought on the way up)
+    longs, shorts = (_cumulated(shots.mass[:, k::2]) for k in (0, 1))
+    first = np.maximum(np.searchsorted(shots.bar, trades["entry_bar"], side="right") - 1, 0)
+    last = np.maximum(np.searchsorted(shots.bar, trades["exit_bar"]), first + 1)
+    count = last - first
+    trade = np.repeat(np.arange(len(count)), count)
+    shot = np.arange(len(trade)) - np.repeat(np.cumsum(count) - count, count) + first[trade]
+    bar = np.maximum(shots.bar[shot], trades["entry_bar"][trade])  # an earlier picture stands for the entry
+    volume = bars["volume_average"][bar]
+    fits = (shots.bar[shot] <= bar) & (volume > 0.0)
+    trade, shot, bar, volume = trade[fits], shot[fits], bar[fits], volume[fits]
+    price, long = bars["close"][bar], trades["side"][trade] > 0
+
+    def between(level: FloatArray, rising: _Mask) -> float:
+        """Mean mass between price and a level that price rises or falls to; trades without the level are left out."""
+        given = np.isfinite(level)
+        start, end = (_edge(p[given], shots) for p in (price, level))
+        at, rise = shot[given], rising[given]
+        up, down = np.maximum(start, end), np.minimum(start, end)
+        mass = np.where(rise, shorts[at, up] - shorts[at, start], longs[at, start] - longs[at, down])
+        return measures.mean(mass / volume[given])
+
+    return between(trades["stop"][trade], ~long), between(trades["target"][trade], long)
+
+
+def liquidation_distance(equity: Table, bars: Table) -> float:
+    """Return the least distance of price from the account's own liquidation price, in ATR; NaN where it has none.
+
+    Parameters
+    ----------
+    equity
+        With a column ``liquidation``: the price at which the position held at the bar's close would be liquidated, NaN
+        where nothing would be. Without that column there is no answer.
+    bars
+        Columns ``high``, ``low``, ``close`` and ``atr``.
+    """
+    if "liquidation" not in equity:
+        return math.nan
+    level, rows = equity["liquidation"][:-1], equity["bar"][1:]  # what is held at a close meets the next bar
+    worst = np.where(level < bars["close"][rows - 1], bars["low"][rows], bars["high"][rows])
+    away = np.abs(np.log(worst / level)) / bars["atr"][rows]
+    away = away[np.isfinite(away)]
+    return float(away.min()) if len(away) else math.nan
+
+
+def _cumulated(layers: npt.NDArray[np.float32]) -> FloatArray:
+    """Return the mass of some layers below each border between bins, shape (m, g + 1)."""
+    below: FloatArray = np.pad(layers.sum(axis=1, dtype=np.float64).cumsum(axis=1), ((0, 0), (1, 0)))
+    return below
+
+
+def _edge(price: FloatArray, shots: MapSnapshots) -> IntArray:
+    """Return the border between bins that is nearest to a price, counted from the first bin."""
+    border = np.rint(np.log(price) / shots.bin_width + 0.5).astype(np.int64) - shots.bins[0]
+    clipped: IntArray = np.clip(border, 0, len(shots.bins))
+    return clipped
+
+
+def _first(hits: _Mask) -> int:
+    """Return where the first hit is, past the end where there is none."""
+    return int(np.argmax(hits)) if hits.any() else len(hits)
+
+
+def _share(hits: _Mask) -> float:
+    return measures.mean(hits.astype(np.float64))
