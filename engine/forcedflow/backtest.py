@@ -17,7 +17,7 @@ from forcedflow.data.times import time_text
 from forcedflow.kernels import host_cpu
 from forcedflow.ledger import add_trials, files_hash, setting_key
 from forcedflow.market.tape import make_tape
-from forcedflow.record import Run, write
+from forcedflow.record import BARS, Run, write
 from forcedflow.replay import Replay
 from forcedflow.report.scorecard import MapContext, scorecard
 from forcedflow.report.tearsheet import tearsheet
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forcedflow.market.tape import Tape
+    from forcedflow.record import Table
     from forcedflow.trading.ledger import Trading
 
 __all__ = ["RunConfig", "key_of", "run", "run_config", "save", "tried_on"]

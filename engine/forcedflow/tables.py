@@ -415,6 +415,12 @@ class SweptMass:
     mass: FloatArray
     """Shape (m,): all venues, liquidations and stops together, base units."""
 
+    def cut(self, first: int, stop: int) -> SweptMass:
+        """Return what bars ``first`` to ``stop - 1`` swept, their numbers counted from ``first``."""
+        start = self.start[first : stop + 1]
+        rows = slice(int(start[0]), int(start[-1]))
+        return SweptMass(start - start[0], self.price[rows], self.side[rows], self.mass[rows])
+
 
 # Tables of the account and the record: column -> dtype. Strings name codes that are saved as dictionary columns.
 # Money is in the currency of the margin: quote, or base where the contract is inverse; its quantities are contracts.

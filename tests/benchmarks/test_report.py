@@ -36,7 +36,8 @@ def test_a_tearsheet_against_its_replay(full: bool, tell: Callable[[str], None])
             config={"dataset": "random", "strategy": "zone_entry", "account": {"cash": account.cash}},
             summary={"coverage": 0.5, "implied_liquidation_rate": None, "ambiguous_bars": 0},
             events=tape.events, orders=trading.orders, fills=trading.fills, trades=trading.trades,
-            funding=trading.funding, equity=trading.equity, market_bars=bars, snapshots=tape.snapshots, scorecard=card, blind={}, timings={},
+            funding=trading.funding, equity=trading.equity, market_bars=bars, snapshots=tape.snapshots, scorecard=card,
+            blind={}, timings={},
         )  # fmt: skip
 
     run = replay()

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 import forcedflow as ff
 from forcedflow.errors import RecordError, SettingsError
 from forcedflow.ledger import count_trials
-from forcedflow.report.definitions import MEASURES
+from forcedflow.report.definitions import SWEEP_MEASURES
 from forcedflow.report.scorecard import scorecard
 from forcedflow.settings import AccountSettings, MarketSettings
 from forcedflow.study.score import day_ends, score_settings
 from forcedflow.trading.account import with_venue_fees
 from generators import COARSE, Shape, dataset, examples, shapes
 
-NAMES = [measure.name for measure in MEASURES]
+NAMES = [measure.name for measure in SWEEP_MEASURES]
 SPAN: dict[str, Any] = {"start": "2025-01-08", "end": "2025-01-14"}
 
 
@@ -31,6 +31,11 @@ def card_of(sweep: ff.Sweep, row: int) -> dict[str, Any]:
     """Return a row's scorecard as a single run has it."""
     card: dict[str, Any] = sweep.rows.select(NAMES).slice(row, 1).to_pylist()[0]
     return card
+
+
+def swept_part(card: dict[str, Any]) -> dict[str, Any]:
+    """Return what a sweep takes of a scorecard."""
+    return {name: card[name] for name in NAMES}
 
 
 def alone(sweep: ff.Sweep, row: int, grid: dict[str, Any], strategy: str, **span: Any) -> ff.Run:
@@ -57,7 +62,7 @@ def test_every_row_is_its_own_run() -> None:
     assert len(swept.table) == 24
     for row in (7, 12):
         run = alone(swept, row, GRID, "zone_entry", **SPAN)
-        assert card_of(swept, row) == run.scorecard
+        assert card_of(swept, row) == swept_part(run.scorecard)
         daily = swept.daily(row)
         ends = [run.equity["equity"][run.equity["ts"] <= t.value][-1] for t in daily.index[1:]]
         assert daily.tolist() == [100_000.0, *ends]
@@ -69,7 +74,7 @@ def test_every_row_of_a_handler_is_its_own_run(files: dict[str, str]) -> None:
     swept = ff.sweep("simulated", files["waits"], grid, **SPAN)
     assert len(set(swept.table["sharpe"])) > 1
     for row in (0, 3):
-        assert card_of(swept, row) == alone(swept, row, grid, files["waits"], **SPAN).scorecard
+        assert card_of(swept, row) == swept_part(alone(swept, row, grid, files["waits"], **SPAN).scorecard)
 
 
 def test_every_row_is_its_own_run_on_real_data(shared_data: Path) -> None:
@@ -79,7 +84,7 @@ def test_every_row_is_its_own_run_on_real_data(shared_data: Path) -> None:
     swept = ff.sweep("btcusdt-5m", "zone_entry", grid, **span)
     assert swept.table["trades"].sum() > 0
     for row in (1, 2):
-        assert card_of(swept, row) == alone(swept, row, grid, "zone_entry", **span).scorecard
+        assert card_of(swept, row) == swept_part(alone(swept, row, grid, "zone_entry", **span).scorecard)
 
 
 @examples(10)
@@ -101,7 +106,7 @@ def test_a_sweep_is_the_loop(shape: Shape, stops: list[float]) -> None:
         expected = scorecard(
             trading.equity, trading.trades, trading.fills, initial=100_000.0, start=start, calendar=calendar
         )
-        assert card_of(swept, row) == expected
+        assert card_of(swept, row) == swept_part(expected)
 
 
 def test_both_forms_of_a_strategy_give_the_same_table(files: dict[str, str]) -> None:
@@ -125,14 +130,13 @@ def test_a_span_is_a_run_of_its_own_on_a_warm_map(files: dict[str, str]) -> None
         for kind in (plans, handles)
     )
     cut = data.between(None, int(data.bars.close_ts[stop - 1]))
-    events = ff.make_tape(cut, snapshots=0).events
-    inside = events[events.bar >= first]
-    bars = data.bars.between(int(data.bars.ts[first]), int(data.bars.close_ts[stop - 1]))
+    warm = ff.make_tape(cut, snapshots=0).cut(first, stop)
+    bars, market = warm.bars, ff.Exchange.of(warm)
     for plan, handler, s in zip(of_plan, of_handler, (1.0, 3.0), strict=True):
         assert plan.card == handler.card
         assert plan.daily is not None
         assert plan.daily.tolist() == (handler.daily.tolist() if handler.daily is not None else None)
-        trading = ff.trade(bars, inside.replace(bar=inside.bar - first), plans(stop_atr=s), account)  # type: ignore[call-arg]
+        trading = ff.trade(market, warm.events, plans(stop_atr=s), account)  # type: ignore[call-arg]
         expected = scorecard(
             trading.equity, trading.trades, trading.fills, initial=account.cash, start=int(bars.ts[0]), calendar="24/7"
         )

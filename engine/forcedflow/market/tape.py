@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -309,6 +309,22 @@ class Tape:
     def bars(self) -> Bars:
         """The bars that the tape was made of."""
         return self.dataset.bars
+
+    def cut(self, first: int, stop: int) -> Tape:
+        """Return what bars ``first`` to ``stop - 1`` saw, their numbers counted from ``first``; the map is not in it.
+
+        By causality its events are what a market pass up to its last bar would have made.
+        """
+        bars = self.bars.between(int(self.bars.ts[first]), int(self.bars.close_ts[stop - 1]))
+        events = self.events[slice(*np.searchsorted(self.events.bar, (first, stop)))]
+        return replace(
+            self,
+            dataset=replace(self.dataset, bars=bars),
+            events=events.replace(bar=events.bar - first),
+            market_bars={name: column[first:stop] for name, column in self.market_bars.items()},
+            snapshots=_snapshots(bars, np.empty(0, np.int64), [], self.snapshots.bin_width),
+            swept=None if self.swept is None else self.swept.cut(first, stop),
+        )
 
     @property
     def coverage(self) -> float:

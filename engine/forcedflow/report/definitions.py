@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["GROUPS", "HORIZONS", "MEASURES", "RUIN", "Group", "Measure", "Unit", "markdown"]
+__all__ = ["GROUPS", "HORIZONS", "MEASURES", "RUIN", "SWEEP_MEASURES", "Group", "Measure", "Unit", "markdown"]
 
 Unit = Literal["share", "ratio", "days", "bars", "R", "ATR", "quote", "count", "bps"]
 Group = Literal["Return", "Drawdown", "Chance", "Trades", "Risk by the map", "Costs"]
@@ -38,6 +38,8 @@ class Measure:
     source: str = "identity"
     signed: bool = False
     """Whether more than zero is good and less is bad."""
+    single: bool = False
+    """Whether it is of single runs only: it needs the market around the trades, or a simulation of its own."""
 
 
 _BAILEY: Final = "Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier"
@@ -59,6 +61,7 @@ def _edge_ratio(bars: int) -> Measure:
         "mean(MFE / ATR) / mean(MAE / ATR)",
         "Entries without an edge give about 1. It knows nothing of exits: over 1 here and a loss in R: exits lose.",
         _FAITH,
+        single=True,
     )
 
 
@@ -228,6 +231,7 @@ MEASURES: Final = (
         "It repeats the past, crashes that did not happen are not in it. 0 means less than 1 in 2,000. "
         "Empty under 20 days.",
         "Politis and Romano (1992), circular block bootstrap",
+        single=True,
     ),
     Measure(
         "losing_streak", "Longest losing streak", "count", "Chance",
@@ -322,6 +326,7 @@ MEASURES: Final = (
         "Share of closed trades that ended at their stop.",
         "mean(exit reason = stop)",
         "Read the next two before blaming stops.",
+        single=True,
     ),
     Measure(
         "stopped_then_target", "Stopped, then target", "share", "Risk by the map",
@@ -330,6 +335,7 @@ MEASURES: Final = (
         "share with target touched before stop - (entry - stop), from the bar after the exit",
         "Above its chance below: stops sit where price goes before it turns. Trades without a target are left out.",
         _OURS,
+        single=True,
     ),
     Measure(
         "stopped_then_target_chance", "Same, by chance", "share", "Risk by the map",
@@ -337,6 +343,7 @@ MEASURES: Final = (
         "mean(|entry - stop| / (|entry - stop| + |target - stop|))",
         "The benchmark of the measure above; with a time limit chance gives a little less.",
         f"gambler's ruin: {_FELLER}",
+        single=True,
     ),
     Measure(
         "stops_inside", "Stops inside a zone", "share", "Risk by the map",
@@ -344,6 +351,7 @@ MEASURES: Final = (
         "mean(near <= stop <= far) over the event's own zone and the nearest above and below",
         "A stop inside a zone is one of the orders that the zone is made of.",
         _OURS,
+        single=True,
     ),
     Measure(
         "stops_beyond", "Stops beyond a zone", "share", "Risk by the map",
@@ -351,6 +359,7 @@ MEASURES: Final = (
         "mean(far edge between entry and stop), stop in no zone",
         "The zone must be eaten before the stop is reached.",
         _OURS,
+        single=True,
     ),
     Measure(
         "stopped_inside", "Stopped, stop inside", "share", "Risk by the map",
@@ -358,6 +367,7 @@ MEASURES: Final = (
         "mean(stopped | inside)",
         "Compare with the next one; unequal distances make them unlike, so it is a hint, not a contrast.",
         _OURS,
+        single=True,
     ),
     Measure(
         "stopped_beyond", "Stopped, stop beyond", "share", "Risk by the map",
@@ -365,6 +375,7 @@ MEASURES: Final = (
         "mean(stopped | beyond)",
         "Lower than inside is what the thesis says.",
         _OURS,
+        single=True,
     ),
     Measure(
         "entries_inside", "Entries inside a zone", "share", "Risk by the map",
@@ -372,6 +383,7 @@ MEASURES: Final = (
         "mean(near <= entry <= far)",
         "How much of the result rests on zones at all.",
         _OURS,
+        single=True,
     ),
     Measure(
         "r_inside", "Expectancy inside", "R", "Risk by the map",
@@ -380,6 +392,7 @@ MEASURES: Final = (
         "Against the next: whether zones were the better places. Not paired; selection above is the fair contrast.",
         _OURS,
         signed=True,
+        single=True,
     ),
     Measure(
         "r_outside", "Expectancy outside", "R", "Risk by the map",
@@ -388,6 +401,7 @@ MEASURES: Final = (
         "See above.",
         _OURS,
         signed=True,
+        single=True,
     ),
     Measure(
         "mae_inside", "MAE inside", "R", "Risk by the map",
@@ -395,6 +409,7 @@ MEASURES: Final = (
         "mean(mae_r | inside)",
         "Smaller than outside: the zone's flow was absorbed and price turned.",
         _OURS,
+        single=True,
     ),
     Measure(
         "mae_outside", "MAE outside", "R", "Risk by the map",
@@ -402,6 +417,7 @@ MEASURES: Final = (
         "mean(mae_r | outside)",
         "See above.",
         _OURS,
+        single=True,
     ),
     Measure(
         "opposing_fuel", "Opposing fuel", "bars", "Risk by the map",
@@ -410,6 +426,7 @@ MEASURES: Final = (
         "mean(mass of the losing side's layers between close and stop / average volume per bar)",
         "High: the way to the stop is paved, slippage there will be worse than modelled.",
         _OURS,
+        single=True,
     ),
     Measure(
         "supporting_fuel", "Supporting fuel", "bars", "Risk by the map",
@@ -417,6 +434,7 @@ MEASURES: Final = (
         "mean(mass of the winning side's layers between close and target / average volume per bar)",
         "The thesis wants more of it than of opposing fuel.",
         _OURS,
+        single=True,
     ),
     Measure(
         "liquidation_distance", "Nearest own liquidation", "ATR", "Risk by the map",
@@ -424,6 +442,7 @@ MEASURES: Final = (
         "min(|ln(worst price of the bar / liquidation price)| / ATR)",
         "Under 5, one bad bar away. Empty where the account has no liquidation price.",
         _OURS,
+        single=True,
     ),
     Measure(
         "forced_share", "Filled on forced flow", "share", "Risk by the map",
@@ -431,6 +450,7 @@ MEASURES: Final = (
         "sum(forced qty) / sum(qty)",
         "0 unless `participation` is set: the map grants itself no free execution.",
         _OURS,
+        single=True,
     ),
     # --- Costs ---
     Measure("gross", "Gross result", "quote", "Costs", "Sum of trades before costs.", "sum(gross)",
@@ -480,9 +500,13 @@ MEASURES: Final = (
         "volume of a bar before the fill",
         "An order of magnitude: the law's factor is taken as 1. Under 1, the sizes traded are already too large.",
         "Toth et al. (2011), Anomalous Price Impact; Bouchaud et al. (2018), Trades, Quotes and Prices",
+        single=True,
     ),
 )  # fmt: skip
 """Every number of the scorecard, in the order in which it is shown."""
+
+SWEEP_MEASURES: Final = tuple(measure for measure in MEASURES if not measure.single)
+"""Those of them that a sweep takes of each of its settings."""
 
 
 _OPENING: Final = """# The scorecard
@@ -528,6 +552,7 @@ def markdown() -> str:
         parts.extend(
             f"### {m.title}\n\n`{m.name}` · {m.unit}\n\n{m.definition}\n\n- Formula: `{m.formula}`\n"
             f"- Reading: {m.reading}\n- Source: {m.source}\n"
+            + ("- Of single runs, not of a sweep's settings.\n" if m.single else "")
             for m in chosen
         )
     return "\n".join([*parts, _LIBRARIES])

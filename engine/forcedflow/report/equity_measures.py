@@ -10,7 +10,6 @@ import numpy as np
 from forcedflow.data.times import DAY
 from forcedflow.kernels import measures
 from forcedflow.report import chance
-from forcedflow.report.definitions import RUIN
 
 if TYPE_CHECKING:
     from forcedflow.record import Table
@@ -100,7 +99,6 @@ def chance_measures(
         "psr": chance.probabilistic_sharpe(sharpe, error),
         "deflated_sharpe": chance.deflated_sharpe(sharpe, error, trials, trial_deviation),
         "trials": trials,
-        "ruin": chance.risk_of_ruin(returns, 365, RUIN),
         "losing_streak": streak,
         "losing_streak_chance": chance.streak_chance(len(net), measures.mean(lost), streak) if streak else math.nan,
     }

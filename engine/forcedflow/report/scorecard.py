@@ -9,8 +9,9 @@ import math
 from typing import TYPE_CHECKING
 
 from forcedflow.kernels import measures
+from forcedflow.report import chance
 from forcedflow.report.cost_measures import capacity, cost_measures
-from forcedflow.report.definitions import MEASURES
+from forcedflow.report.definitions import MEASURES, RUIN
 from forcedflow.report.equity_measures import (
     Calendar,
     chance_measures,
@@ -53,7 +54,7 @@ def scorecard(
     calendar
         ``24/7``: every day counts, 365 a year. ``sessions``: days with bars count, as many a year as the run saw.
     context
-        The market that was traded; left out, measures that need it are None.
+        The market that was traded; left out, measures of single runs (``Measure.single``) are None.
     trials
         Settings that were tried before this one was chosen, this one included: deflates the Sharpe ratio.
     trial_deviation
@@ -79,6 +80,7 @@ def scorecard(
         found |= edge_ratios(trades, context.market_bars)
         found |= map_measures(trades, context)
         found["liquidation_distance"] = liquidation_distance(equity, context.market_bars)
+        found["ruin"] = chance.risk_of_ruin(returns, 365, RUIN)
         found["capacity"] = capacity(trades, fills, context.market_bars)
     return {m.name: _defined(found.get(m.name, math.nan)) for m in MEASURES}
 

@@ -7,13 +7,13 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from forcedflow.data.times import duration_ns
-from forcedflow.report.definitions import MEASURES
+from forcedflow.report.definitions import SWEEP_MEASURES
 from forcedflow.settings import Settings
 from forcedflow.study.score import Level  # noqa: TC001  (pydantic reads it)
 
 __all__ = ["SweepConfig", "WalkForward"]
 
-_MEASURES = tuple(measure.name for measure in MEASURES)
+_MEASURES = tuple(measure.name for measure in SWEEP_MEASURES)
 
 
 class WalkForward(Settings):

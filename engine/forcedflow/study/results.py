@@ -11,7 +11,7 @@ import numpy as np
 
 from forcedflow.errors import RecordError, SettingsError
 from forcedflow.ledger import count_trials
-from forcedflow.report.definitions import MEASURES
+from forcedflow.report.definitions import SWEEP_MEASURES
 from forcedflow.study.axes import Axis
 from forcedflow.study.reading import Choice, Reading, Rows, believe, read_rows, scores_of
 from forcedflow.study.robust import best_of, neighbours, robust_scores
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FoldChoice", "Sweep", "WalkReading", "load_sweep", "schema_for"]
 
-_MEASURES = tuple(measure.name for measure in MEASURES)
+_MEASURES = tuple(measure.name for measure in SWEEP_MEASURES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from forcedflow.replay import Replay
 from forcedflow.report.scorecard import scorecard
 from forcedflow.settings import parse
 from forcedflow.trading.desk import trade
+from forcedflow.trading.exchange import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,14 +77,15 @@ def score_settings(
     """
     first, stop = span or (0, len(tape.bars))
     plans = strategy_class.is_plan()
-    part = _cut(tape, first, stop) if plans and span is not None else tape
+    part = tape.cut(first, stop) if plans and span is not None else tape
+    market = Exchange.of(part) if plans else None
     found = []
     for params in params_list:
         try:
             strategy = parse(strategy_class, dict(params), f"strategy {strategy_class.__name__}")
-            if plans:
+            if market is not None:
                 bars = part.bars
-                trading = trade(bars, part.events, strategy, account_settings)
+                trading = trade(market, part.events, strategy, account_settings)
                 tables = (trading.equity, trading.trades, trading.fills)
             else:
                 bars, tables = _replayed(tape, strategy, account_settings, first, stop)
@@ -115,17 +117,6 @@ def _score(bars: Bars, tables: tuple[Table, Table, Table], cash: float, calendar
     if level == "score":
         return Scored(card)
     return Scored(card, daily_equity(equity, cash, calendar))
-
-
-def _cut(tape: Tape, first: int, stop: int) -> Tape:
-    """Return the part of a tape that a span may know: its bars, and the events in them.
-
-    By causality these events are what a market pass up to the span's last bar would have made.
-    """
-    bars = tape.bars
-    inside = bars.between(int(bars.ts[first]), int(bars.close_ts[stop - 1]))
-    events = tape.events[slice(*np.searchsorted(tape.events.bar, (first, stop)))]
-    return replace(tape, dataset=replace(tape.dataset, bars=inside), events=events.replace(bar=events.bar - first))
 
 
 def _replayed(

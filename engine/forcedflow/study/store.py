@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forcedflow.errors import RecordError
-from forcedflow.report.definitions import MEASURES
+from forcedflow.report.definitions import SWEEP_MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ def schema_of(axes: Iterable[Axis], *, folds: bool, daily: bool) -> pa.Schema:
     values: dict[str, list[Any]] = {}
     for axis in axes:
         values.setdefault(axis.name, []).extend(axis.values or (int(axis.low) if axis.whole else float(axis.low),))
-    measures = {measure.name: pa.int64() if measure.unit == "count" else pa.float64() for measure in MEASURES}
+    measures = {measure.name: pa.int64() if measure.unit == "count" else pa.float64() for measure in SWEEP_MEASURES}
     taken = columns.keys() | measures.keys() | {"fold", "trains", "daily", "error"}
     columns |= {column_of(name, taken): _type(found) for name, found in values.items()}
     if folds:
