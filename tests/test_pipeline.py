@@ -312,7 +312,7 @@ def test_events_can_be_kept_compared_and_copied(data: ff.Dataset) -> None:
 
 def test_a_loop_without_a_strategy_is_the_strategy(data: ff.Dataset) -> None:
     """Orders of the loop itself answer the event at hand and fill from the next open."""
-    replay = ff.Replay(data, market=MARKET)
+    replay = ff.Replay(data, market=MARKET, account={"impact": 0})
     for event in replay:
         if event.kind == ff.EventKind.FORCED_FLOW and event.fuel > 0.1:
             replay.account.submit(-event.side, size=0.1, size_rule="equity", hold=1)

@@ -149,8 +149,11 @@ def _trades(market: Exchange, asked: Rows, filled: Rows, trade: IntArray, number
     costs = summed(filled["fee"] + filled["spread"] + filled["impact"], trade)
     fees = filled["fee"][enters] + summed(filled["fee"][leaves])
     funding = side * summed(part * _funded(market, entry_bar[of], filled["bar"][leaves]))
-    funding = funding + side * left * _funded(market, entry_bar, np.full(count, traded - 1))
-    net = summed(side[of] * part * (ended - begun[of])) + side * left * (marked - begun) - fees + funding
+    rest = np.where(closed, 0.0, side * left)  # nothing, not a signed nothing: later bars must not tell
+    funding = funding + np.where(closed, 0.0, rest * _funded(market, entry_bar, np.full(count, traded - 1)))
+    net = (
+        summed(side[of] * part * (ended - begun[of])) + np.where(closed, 0.0, rest * (marked - begun)) - fees + funding
+    )
     risk = asked["risk"][lot]
     mae, mfe = excursions(bars, ends)
     return {
