@@ -28,6 +28,7 @@ from forcedflow.replay import Replay
 from forcedflow.settings import AccountSettings, MarketSettings, parse
 from forcedflow.tables import EVENT_COLUMNS, EVENT_FLOATS, EventKind, Events
 from forcedflow.trading.desk import trade
+from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.orders import Asked, Policy
 from forcedflow.trading.strategy import Strategy, ask, check_elementwise, find_strategy, source_hash
 
@@ -375,7 +376,7 @@ def _loop(subject: _Subject) -> None:
     """Require that event by event it trades to the bit what it trades asked about the whole tape."""
     if not subject.kind.is_plan():
         raise _NotMade("it has handlers")
-    batch = trade(subject.data.bars, subject.tape.events, subject.fresh(), _ACCOUNT, subject.seed)
+    batch = trade(Exchange.of(subject.tape), subject.tape.events, subject.fresh(), _ACCOUNT, subject.seed)
     if wrong := _trades_differ(batch, subject.looped):
         raise _Failed(f"event by event it gives another {wrong!r}")
 

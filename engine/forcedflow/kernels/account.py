@@ -311,7 +311,7 @@ def advance(
     book, orders = state.book[0], state.orders
     while True:
         while book.placed < asked and orders[book.placed].event < book.signal:
-            _place(state, venue, rules, book.placed, prices.close[orders[book.placed].bar])
+            _place(state, venue, rules, book.placed, float(prices.close[orders[book.placed].bar]))
             book.placed += 1
         if book.watched == 0:
             while book.funding < len(venue.funding) and venue.funding[book.funding].bar < book.bar:
