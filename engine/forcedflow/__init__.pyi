@@ -2,10 +2,12 @@ from forcedflow.backtest import run as run
 from forcedflow.backtest import save as save
 from forcedflow.conformance import check_strategy as check_strategy
 from forcedflow.conformance import strategy_checks as strategy_checks
+from forcedflow.data.agents import SimulationSettings as SimulationSettings
 from forcedflow.data.bars import Bars as Bars
 from forcedflow.data.catalog import dataset_names as dataset_names
 from forcedflow.data.catalog import load_dataset as load_dataset
 from forcedflow.data.series import Dataset as Dataset
+from forcedflow.data.simulation import simulate as simulate
 from forcedflow.errors import ForcedFlowError as ForcedFlowError
 from forcedflow.market.known_map import KnownMap as KnownMap
 from forcedflow.market.known_map import read_map as read_map
@@ -20,6 +22,9 @@ from forcedflow.report import plot as plot
 from forcedflow.report.tearsheet import tearsheet as tearsheet
 from forcedflow.settings import AccountSettings as AccountSettings
 from forcedflow.settings import MarketSettings as MarketSettings
+from forcedflow.study.calibration import CalibrationSettings as CalibrationSettings
+from forcedflow.study.calibration import calibrate as calibrate
+from forcedflow.study.ensemble import Ensemble as Ensemble
 from forcedflow.tables import Event as Event
 from forcedflow.tables import EventKind as EventKind
 from forcedflow.tables import Events as Events
@@ -40,8 +45,10 @@ __version__: str
 __all__ = [
     "AccountSettings",
     "Bars",
+    "CalibrationSettings",
     "Dataset",
     "Desk",
+    "Ensemble",
     "Event",
     "EventKind",
     "Events",
@@ -55,9 +62,11 @@ __all__ = [
     "Replay",
     "Run",
     "Side",
+    "SimulationSettings",
     "Strategy",
     "Tape",
     "__version__",
+    "calibrate",
     "check_strategy",
     "contrasts",
     "dataset_names",
@@ -71,6 +80,7 @@ __all__ = [
     "read_map",
     "run",
     "save",
+    "simulate",
     "strategy_checks",
     "strategy_names",
     "tearsheet",

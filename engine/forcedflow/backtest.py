@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from forcedflow.data import load_dataset
+from forcedflow.data import Dataset, load_dataset
 from forcedflow.data.times import time_text
 from forcedflow.kernels import host_cpu
 from forcedflow.market.tape import make_tape
@@ -83,7 +83,7 @@ class _Outcome:
 
 
 def run(
-    dataset: str | Path = "simulated",
+    dataset: str | Path | Dataset = "simulated",
     strategy: str | Path = "zone_entry",
     *,
     params: Mapping[str, Any] | None = None,
@@ -100,7 +100,8 @@ def run(
     Parameters
     ----------
     dataset
-        A name in the catalog, or the path of a dataset's TOML file.
+        A name in the catalog, the path of a dataset's TOML file, or a dataset in memory, which the record cannot
+        repeat: it keeps its name and the hash of its numbers.
     strategy
         Name of a strategy in ./strategies or of a shipped one, or the path of a file that defines one.
     params, market, account
@@ -129,7 +130,7 @@ def run(
     settings = parse(
         RunConfig,
         {
-            "dataset": str(dataset),
+            "dataset": dataset.name if isinstance(dataset, Dataset) else str(dataset),
             "strategy": str(strategy),
             "params": dict(params or {}),
             "market": market or {},
@@ -141,13 +142,18 @@ def run(
         },
         "run config",
     )
-    return run_config(settings, progress)
+    return run_config(settings, progress, dataset if isinstance(dataset, Dataset) else None)
 
 
-def run_config(config: RunConfig, progress: Callable[[int, int], None] | None = None) -> Run:
-    """Backtest what a config says."""
+def run_config(
+    config: RunConfig, progress: Callable[[int, int], None] | None = None, dataset: Dataset | None = None
+) -> Run:
+    """Backtest what a config says, on ``dataset`` in place of the one that it names, if one is given."""
     strategy = make_strategy(config.strategy, config.params)
-    data = load_dataset(config.dataset, config.start, config.end, config.repair)
+    if dataset is None:
+        data = load_dataset(config.dataset, config.start, config.end, config.repair)
+    else:
+        data = dataset.between(config.start, config.end)
     account, fee_notes = with_venue_fees(config.account, data)
     config = config.model_copy(update={"account": account})
     total = len(data.bars)

@@ -264,7 +264,7 @@ class _Build:
             profile=str(self.at.path(venue.profile)) if venue.profile.endswith(".toml") else venue.profile,
             open_interest=None if venue.open_interest is None else self.open_interest(venue.open_interest, bars),
             funding=None if venue.funding is None else self.funding(venue.funding),
-            liquidations=None if venue.liquidations is None else self.liquidations(venue.liquidations),
+            liquidations=None if venue.liquidations is None else self.liquidations(venue.liquidations, bars),
         )
 
     def open_interest(self, source: OpenInterestFile, bars: Bars) -> OpenInterest:
@@ -293,11 +293,16 @@ class _Build:
         columns = self.read(source, {"ts": source.columns.ts.spec(), "rate": source.columns.value})
         return Funding.from_columns(columns["ts"], columns["rate"], columns["ts"] + source.lag, file=path)
 
-    def liquidations(self, source: LiquidationsFile) -> LiquidatedVolume:
+    def liquidations(self, source: LiquidationsFile, bars: Bars) -> LiquidatedVolume:
         path, names = self.at.path(source.file), source.columns
         columns = self.read(source, {"ts": names.ts.spec(), "long": names.long, "short": names.short})
-        stamp = columns["ts"] + source.period
-        return LiquidatedVolume.from_columns(stamp, columns["long"], columns["short"], stamp + source.lag, file=path)
+        start, sides = columns["ts"], [columns["long"], columns["short"]]
+        if source.unit == "usd":
+            converted = [base_units(start, side, source.period, bars) for side in sides]
+            priced = converted[0][1]
+            start, sides = start[priced], [side[priced] for side, _ in converted]
+        stamp, (long, short) = start + source.period, sides
+        return LiquidatedVolume.from_columns(stamp, long, short, stamp + source.lag, file=path)
 
 
 # --- Checking ---

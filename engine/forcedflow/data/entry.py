@@ -125,9 +125,10 @@ class LiquidationColumns(Settings):
 
 
 class LiquidationsFile(SourceFile):
-    """Liquidated volume by period, base units: calibrates and scores the map, and is never traded on."""
+    """Liquidated volume by period: calibrates and scores the map, and is never traded on."""
 
     columns: LiquidationColumns
+    unit: Literal["base", "usd"] = "base"
     period: Duration
     """A row describes the time from its stamp on, this long."""
     lag: Duration = 0

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forcedflow.data.bars import Bars
+from forcedflow.data.catalog import shipped_folder
 from forcedflow.data.series import Dataset, Funding, LiquidatedVolume, OpenInterest, VenueData
-from forcedflow.errors import RecordError
+from forcedflow.errors import DataError, RecordError
 from forcedflow.kernels import simulation as kernels
 from forcedflow.tables import LAYERS, FloatArray, IntArray, MapSnapshots
 from forcedflow.venues import AtrStop, Profile, Tier, dump_profile
@@ -34,6 +35,8 @@ __all__ = [
     "SimulatedMarket",
     "TrueMap",
     "VenueFlows",
+    "find_true_map",
+    "read_true_map",
     "true_profile",
     "units",
     "write",
@@ -46,6 +49,8 @@ MAP_FILE: Final = "simulated_map.parquet"
 COMMAND: Final = "python -m forcedflow.data.simulation --out datasets"
 LOT: Final = 0.001
 """Base units of one lot: quantities are whole lots, so that they are conserved exactly."""
+TRUE_MAP_FILE: Final = "true_map.parquet"
+"""In the folder of a dataset that was simulated."""
 FUNDING_HOURS: Final = 8
 
 
@@ -251,7 +256,8 @@ def _write_files(market: SimulatedMarket, folder: Path) -> None:
     bars = {name: getattr(market, name) for name in ("ts", "open", "high", "low", "close", "volume", "premium")}
     pq.write_table(pa.table(bars), folder / "bars.parquet", compression="zstd")
     pq.write_table(pa.table({"ts": funding.ts, "rate": funding.rate}), folder / "funding.parquet")
-    pq.write_table(_map_table(market.true_map), folder / "true_map.parquet", compression="zstd")
+    true_map = _map_table(market.true_map).replace_schema_metadata({"settings": settings.model_dump_json()})
+    pq.write_table(true_map, folder / TRUE_MAP_FILE, compression="zstd")
     (folder / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
     at = 'ts = { column = "ts", unit = "ns" }'
     lines = [
@@ -294,6 +300,41 @@ def _write_files(market: SimulatedMarket, folder: Path) -> None:
             f'columns = {{ {at}, value = "rate" }}',
         ]
     (folder / "dataset.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def find_true_map(dataset: str | Path) -> Path | None:
+    """Return where the true map of a dataset lies, by its name or TOML path; None where there is none."""
+    named = Path(dataset)
+    if named.suffix == ".toml":
+        path = named.with_name(TRUE_MAP_FILE)
+    elif str(dataset) == "simulated":
+        path = shipped_folder("datasets") / MAP_FILE
+    else:
+        return None
+    return path if path.is_file() else None
+
+
+def read_true_map(path: str | Path, bars: Bars) -> MapSnapshots:
+    """Read the true map that lies beside a simulated dataset, at those of its closes that ``bars`` has.
+
+    Raises
+    ------
+    DataError
+        For a file that is not such a map, or has no close in common with the bars.
+    """
+    try:
+        table = pq.read_table(path)
+        settings = json.loads((table.schema.metadata or {})[b"settings"])
+        names = np.asarray(table["layer"].to_pylist())
+        columns = [table[name].to_numpy().astype(np.int64) for name in ("ts", "bin", "lots")]
+    except (KeyError, ValueError, OSError) as error:
+        raise DataError(f"not the true map of a simulated market: {error}", file=path) from None
+    layer = np.argmax(names[:, None] == np.array(LAYERS), axis=1)
+    inside = np.isin(columns[0], bars.close_ts)
+    if not inside.any():
+        raise DataError("the true map has no close in common with the bars", file=path)
+    truth = TrueMap(columns[0][inside], layer[inside], columns[1][inside], columns[2][inside])
+    return truth.snapshots(bars.ts, bars.interval, float(settings["bin_bps"]))
 
 
 def _map_table(truth: TrueMap) -> pa.Table:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from forcedflow.data.agents import SimulationSettings
+from forcedflow.data.agents import SimulationSettings, preset
 from forcedflow.data.simulated import COLUMNS, COMMAND, LOT, SimulatedMarket, TrueMap, VenueFlows, units, write
 from forcedflow.errors import SettingsError
 from forcedflow.kernels import simulation as kernels
+from forcedflow.settings import parse
 from forcedflow.tables import FloatArray, IntArray, Side
 from forcedflow.venues import liquidation_price
 
@@ -244,15 +245,34 @@ def _snapshot(market: kernels.Market, bin_width: float, ts: int) -> IntArray:
     return np.stack([np.full(len(cells), ts), cells // grid, cells % grid + lowest, mass[cells].astype(np.int64)])
 
 
-def simulate(settings: SimulationSettings | None = None) -> SimulatedMarket:
-    """Run the market: the same settings give the same market.
+def simulate(settings: SimulationSettings | str = "bundled", **changes: Any) -> SimulatedMarket:
+    """Run a market whose truth is known: the same settings give the same market.
 
     Parameters
     ----------
     settings
-        The defaults make the bundled dataset.
+        Settings, or the name of a market in :data:`~forcedflow.data.agents.PRESETS`; ``bundled`` is the default
+        dataset's.
+    **changes
+        Settings that differ from the named market's.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown market or setting, or one out of bounds.
+    VenueError
+        Where a venue does not allow an agent's leverage.
+
+    Examples
+    --------
+    >>> import forcedflow as ff
+    >>> market = ff.simulate("null", bars=2_000, seed=3)
+    >>> result = ff.run(market.dataset(), "zone_entry")
     """
-    settings = settings or SimulationSettings()
+    if isinstance(settings, str):
+        settings = preset(settings, changes)
+    elif changes:
+        settings = parse(SimulationSettings, settings.model_dump() | changes, "simulation")
     if settings.others and not settings.agents:
         raise SettingsError("simulation: further venues need agents at the first one")
     running = Simulation(settings)

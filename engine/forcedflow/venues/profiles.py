@@ -337,7 +337,6 @@ def _inline(row: Settings) -> str:
     return f"{{ {', '.join(f'{key} = {value}' for key, value in written.items())} }}"
 
 
-@functools.cache
 def load_profile(name_or_path: str | Profile) -> Profile:
     """Return a profile by name or TOML path (a file is read once per process), or the profile itself.
 
@@ -346,6 +345,9 @@ def load_profile(name_or_path: str | Profile) -> Profile:
     VenueError
         If there is no such profile, or the file contradicts its form or itself.
     """
-    if isinstance(name_or_path, Profile):
-        return name_or_path
+    return name_or_path if isinstance(name_or_path, Profile) else _read_profile(name_or_path)
+
+
+@functools.cache
+def _read_profile(name_or_path: str) -> Profile:
     return read_toml(Profile, locate(_FOLDER, name_or_path, "profile"))
