@@ -164,7 +164,8 @@ def score_map(estimated: Densities, truth: Densities, bars: Bars) -> MapScore:
     # A row is one side at one close.
     train = np.repeat(np.arange(closes) < closes // 2, 2)
     day = np.repeat(bars.ts[truth.bar] // DAY, 2).astype(np.float64)
-    true, guess = truth.mass.reshape(-1, count), normalised(estimated.mass.reshape(-1, count))
+    true, raw = truth.mass.reshape(-1, count), estimated.mass.reshape(-1, count)
+    guess = normalised(raw)
     usual = truth.mass[: closes // 2].mean(axis=0)
     distance = normalised(np.tile(usual, (closes, 1)))
     spot, average = (_best_blend(true, laplace, distance, train) for laplace in _laplaces(true, truth, bars, train))
@@ -176,7 +177,7 @@ def score_map(estimated: Densities, truth: Densities, bars: Bars) -> MapScore:
         spot=blended_gain(true, guess, spot, train, day),
         average=blended_gain(true, guess, average, train, day),
         bands=tuple(
-            _band(true, guess, distance, train, day, truth.bin_width, *edges)
+            _band(true, raw, distance, train, day, truth.bin_width, *edges)
             for edges in pairwise(BANDS)
             if round(edges[1] / truth.bin_width) <= count
         ),
@@ -217,7 +218,7 @@ def _best_blend(true: FloatArray, one: FloatArray, other: FloatArray, train: npt
 
 def _band(
     true: FloatArray,
-    guess: FloatArray,
+    raw: FloatArray,
     distance: FloatArray,
     train: npt.NDArray[np.bool_],
     day: FloatArray,
@@ -232,8 +233,8 @@ def _band(
         near,
         far,
         truth_share=float(scored.sum() / true[~train].sum()),
-        distance=blended_gain(here, normalised(guess[:, cells]), normalised(distance[:, cells]), train, day),
-        rank_correlation=_rank_correlation(guess[~train, cells].reshape(scored.shape), scored),
+        distance=blended_gain(here, normalised(raw[:, cells]), normalised(distance[:, cells]), train, day),
+        rank_correlation=_rank_correlation(raw[~train, cells].reshape(scored.shape), scored),
     )
 
 

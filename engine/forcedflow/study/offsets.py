@@ -37,7 +37,11 @@ def with_holders(dataset: Dataset, profile: Profile | str) -> Dataset:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OffsetFlows:
-    """A pass of the map, taken apart; n bars, K offsets of each side, nearest to entry first."""
+    """A pass of the map, taken apart; n bars, K offsets of each side, nearest to entry first.
+
+    Where several stamps of open interest become known at one close, what they opened together is spread over all their
+    bars: there the parts differ a little from the pass.
+    """
 
     tape: Tape
     offsets: FloatArray
