@@ -167,7 +167,7 @@ def test_known_leverage_is_recovered_from_200_000_bars() -> None:
     assert total_variation(fit.weights, SHARES) < 0.03
     spare = KNOWN.model_copy(update={"leverages": (2, 3, 5, 8, 10, 12, 20, 30, 50, 75, 100), "hazards": (0.01,)})
     found = calibrate(data, spare)
-    truth = [TRUTH.get(x, 0.0) for x in sorted(spare.leverages, reverse=True)]
+    truth = [TRUTH.get(round(x), 0.0) for x in sorted(spare.leverages, reverse=True)]
     assert total_variation(found.weights, np.array(truth)) < 0.1
     early = calibrate(data.between(None, int(data.bars.ts[100_000])), KNOWN)
     contenders = compare(data, 100_000, {"calibrated": (early.profile, early.hazard_per_hour)})

@@ -32,7 +32,7 @@ def as_json(*arguments: object) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    market = ff.simulate(known_market(9000, cohorts_per_step=2, steps_per_bar=2))
+    market = ff.simulate(known_market(9000, cohorts_per_step=2, steps_per_bar=2, snapshot_bars=72))
     return write_dataset(market, tmp_path_factory.mktemp("markets") / "known")
 
 

@@ -38,7 +38,8 @@ def test_parts_times_weights_are_what_the_pass_swept(
 ) -> None:
     if lag:
         flags -= {"gaps"}  # after a gap two stamps would become known at once
-    data = dataset(Shape(seed=seed, bars=60, every=every, step=step, **dict.fromkeys(flags, True)))
+    chosen = {flag: flag in flags for flag in ("gaps", "flat", "quiet", "marks", "missing")}
+    data = dataset(replace(Shape(seed=seed, bars=60, every=every, step=step), **chosen))  # type: ignore[arg-type]
     if lag:  # every stamp known a bar later
         oi = data.venues[0].open_interest
         assert oi is not None

@@ -43,7 +43,7 @@ def test_shares_are_those_of_a_general_optimiser(seed: int, penalty: float, halv
     unit = np.trace(moments.gram) / 4
 
     def loss(w: np.ndarray) -> float:
-        return moments.loss(w) + penalty * unit * float(((w - prior) ** 2).sum())
+        return float(moments.loss(w) + penalty * unit * ((w - prior) ** 2).sum())
 
     sums = [{"type": "eq", "fun": lambda w, g=group: w[g].sum() - 1} for group in groups]
     found = minimize(loss, prior, method="SLSQP", bounds=[(0, 1)] * 4, constraints=sums, options={"ftol": 1e-12})
@@ -80,7 +80,7 @@ def test_penalty_is_small_for_clean_data_and_large_for_noise() -> None:
 def test_bootstrap_is_seeded_and_its_spread_is_that_of_new_data() -> None:
     moments, _ = problem(7, noise=0.5)
     draws = [resample(moments, EVEN, 0.0, WHOLE, 80, np.random.default_rng(1), scale=1.0) for _ in range(2)]
-    np.testing.assert_array_equal(*draws)
+    np.testing.assert_array_equal(draws[0], draws[1])
     rng = np.random.default_rng(0)
     truth = fit_shares(moments.total(), EVEN, 0.0, WHOLE, scale=1.0)[0]
     fresh = []

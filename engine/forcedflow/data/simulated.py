@@ -325,11 +325,12 @@ def read_true_map(path: str | Path, bars: Bars) -> MapSnapshots:
     try:
         table = pq.read_table(path)
         settings = json.loads((table.schema.metadata or {})[b"settings"])
-        names = np.asarray(table["layer"].to_pylist())
+        layers = table["layer"].unify_dictionaries().combine_chunks()
+        index = np.array([LAYERS.index(name) for name in layers.dictionary.to_pylist()])
+        layer = index[layers.indices.to_numpy()]
         columns = [table[name].to_numpy().astype(np.int64) for name in ("ts", "bin", "lots")]
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, AttributeError, OSError) as error:
         raise DataError(f"not the true map of a simulated market: {error}", file=path) from None
-    layer = np.argmax(names[:, None] == np.array(LAYERS), axis=1)
     inside = np.isin(columns[0], bars.close_ts)
     if not inside.any():
         raise DataError("the true map has no close in common with the bars", file=path)
