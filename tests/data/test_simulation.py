@@ -34,6 +34,9 @@ from forcedflow.tables import LAYERS
 from forcedflow.venues import load_profile
 from naive.simulation import NaiveMarket
 
+needs_jit = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="thousands of bars take minutes without the JIT"
+)
 DATASETS = Path(__file__).parents[2] / "datasets"
 
 
@@ -401,6 +404,7 @@ def test_market_shorter_than_a_snapshot_has_an_empty_map(bars: int, tmp_path: Pa
 # --- Markets of other kinds ---
 
 
+@needs_jit
 @pytest.mark.parametrize("name", ["null", "walk"])
 def test_a_null_market_moves_as_its_walk_whoever_trades(name: str) -> None:
     chosen = preset(name, {"bars": 400, "warmup_bars": 50, "seed": 5})
@@ -415,6 +419,7 @@ def test_a_null_market_moves_as_its_walk_whoever_trades(name: str) -> None:
     assert np.ptp(market.open_interest) > 0
 
 
+@needs_jit
 def test_a_walks_open_interest_knows_nothing_of_price() -> None:
     chosen = {"bars": 3000, "warmup_bars": 0, "seed": 8}
     one, other = (simulate(preset("walk", chosen | {"volatility": v})) for v in (0.5, 0.9))
@@ -433,12 +438,14 @@ def pull(market: SimulatedMarket) -> float:
     return float(np.corrcoef(((above - below) / (above + below))[:-1], after)[0, 1])
 
 
+@needs_jit
 def test_the_magnet_draws_price_to_the_heavier_side() -> None:
     chosen = {"bars": 2000, "warmup_bars": 300, "seed": 2, "snapshot_bars": 4, "cohorts_per_step": 2}
     assert abs(pull(simulate(preset("null", chosen)))) < 0.135  # three standard errors
     assert pull(simulate(preset("magnet", chosen | {"magnet": 0.4}))) > 0.2
 
 
+@needs_jit
 def test_the_void_turns_price_back_after_a_sweep() -> None:
     chosen = {"bars": 4000, "warmup_bars": 300, "seed": 2, "snapshot_bars": 10_000, "cohorts_per_step": 2}
     mechanism = {"void_mass": 1.0, "void_swept": 0.001, "void_minutes": 5.0}

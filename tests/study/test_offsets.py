@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 
 from forcedflow.data.simulation import simulate
 from forcedflow.errors import DataError
-from forcedflow.kernels.calibration import swept_by_offset
-from forcedflow.market.feeds import stamps_of
 from forcedflow.settings import MarketSettings
 from forcedflow.study.offsets import OffsetFlows, with_holders
 from forcedflow.venues import Distance, Distances, Profile, Tier, load_profile
 from generators import COARSE, Shape, dataset, examples
-from naive import calibration as naive
 
 
 def even(leverages: tuple[float, ...]) -> Profile:
@@ -50,42 +47,6 @@ def test_parts_times_weights_are_what_the_pass_swept(
         swept = flows.tape.market_bars[f"swept_{name}_liq"]
         parts = flows.swept[:, side] @ flows.weights[side]
         np.testing.assert_allclose(parts, swept, rtol=1e-6, atol=1e-9 * max(swept.max(), 1.0))
-
-
-@examples(10)
-@given(seed=st.integers(0, 2**32 - 1), every=st.sampled_from([1, 4]), points=st.integers(1, 6))
-def test_kernel_equals_its_naive_twin(seed: int, every: int, points: int) -> None:
-    data = dataset(Shape(seed=seed, bars=40, every=every, lag=2, step=0.02, quiet=True))
-    rng, bars = np.random.default_rng(seed), data.bars
-    oi = data.venues[0].open_interest
-    assert oi is not None
-    stamps = stamps_of(oi, bars)
-    path = np.log(np.stack([bars.low, bars.high, bars.low, bars.high], axis=1)) / 5e-3
-    path[:, 2:] += rng.normal(0, 1, (len(bars), 2))
-    opened, share = rng.exponential(1, (len(bars), 2)), rng.uniform(0.5, 1, (len(bars), 2))
-    opened[rng.random(opened.shape) < 0.2] = 0.0
-    away = np.sort(rng.uniform(0.2, 30, (2, 4)), axis=1)
-    offsets, weights = np.array([[-1.0], [1.0]]) * away, rng.dirichlet(np.ones(4), 2)
-    first = int(path.min() + offsets.min()) - 4
-    count = int(path.max() + offsets.max()) + 4 - first
-    swept = np.empty((len(bars), 2, 4))
-    swept_by_offset(
-        path,
-        bars.volume,
-        stamps,
-        opened,
-        share,
-        offsets,
-        weights,
-        points,
-        first,
-        np.zeros((2, 4, count)),
-        np.empty((2, 4, 2), np.int64),
-        np.ones(2),
-        swept,
-    )
-    expected = naive.swept_by_offset(path, bars.volume, stamps, opened, share, offsets, weights, points)
-    np.testing.assert_allclose(swept, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_what_cannot_be_taken_apart_is_refused() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from forcedflow.errors import SettingsError
 from forcedflow.study.simplex import Moments, choose_penalty, fit_shares, resample
 
 WHOLE = [slice(0, 4)]
@@ -91,3 +94,9 @@ def test_bootstrap_is_seeded_and_its_spread_is_that_of_new_data() -> None:
         fresh.append(fit_shares(again, EVEN, 0.0, WHOLE, scale=1.0)[0])
     ratio = draws[0].std(axis=0).sum() / np.std(fresh, axis=0).sum()
     assert 0.6 < ratio < 1.6
+
+
+def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    with pytest.raises(SettingsError, match="evidence"):
+        fit_shares(problem(1)[0].total(), EVEN, 0.0, WHOLE)

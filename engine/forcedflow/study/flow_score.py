@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from forcedflow.data.times import DAY, HOUR
 from forcedflow.errors import DataError
+from forcedflow.study.extra import from_scipy
 from forcedflow.study.forecasts import (
     Gain,
     best_share,
@@ -414,7 +415,7 @@ def _laplace_flow(rows: FlowRows, centre: FloatArray, scale: float) -> FloatArra
 
 def _rank(rows: FlowRows, forecast: FloatArray, rest: BoolArray) -> float:
     """Return Spearman's correlation of realised and forecast flow, reach and the other controls held fixed."""
-    from scipy.stats import rankdata  # noqa: PLC0415  (of the extra `evidence`)
+    rankdata = from_scipy("stats", "rankdata")
 
     columns = np.column_stack([rows.realised, forecast, rows.controls])[rest]
     ranked = rankdata(columns, axis=0)

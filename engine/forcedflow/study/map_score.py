@@ -18,6 +18,7 @@ import numpy.typing as npt
 from forcedflow.data.times import DAY
 from forcedflow.errors import DataError
 from forcedflow.market.tape import MarketPass
+from forcedflow.study.extra import from_scipy
 from forcedflow.study.forecasts import Gain, best_share, blended_gain, laplace_mass, normalised
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _rank_correlation(guess: FloatArray, true: FloatArray) -> float:
 
     Bin by bin, so that what bins at different distances have in common counts for nothing.
     """
-    from scipy.stats import rankdata  # noqa: PLC0415  (of the extra `evidence`)
+    rankdata = from_scipy("stats", "rankdata")
 
     totals = (guess.sum(axis=2, keepdims=True), true.sum(axis=2, keepdims=True))
     shares = (m / np.where(t > 0, t, 1.0) for m, t in zip((guess, true), totals, strict=True))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.study.extra import from_scipy
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -82,7 +84,7 @@ def fit_shares(
     Non-negative least squares (Lawson, Hanson, *Solving Least Squares Problems*, 1974) on the Cholesky factor of the
     moments, the sums as stiff rows.
     """
-    from scipy.optimize import nnls  # noqa: PLC0415  (of the extra `evidence`)
+    nnls = from_scipy("optimize", "nnls")
 
     columns = len(prior)
     shares, size = prior, float(np.trace(moments.gram)) / columns
