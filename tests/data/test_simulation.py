@@ -516,5 +516,10 @@ def test_unknown_markets_and_settings_are_refused() -> None:
     with pytest.raises(SettingsError, match="impakt"):
         preset("null", {"impakt": 3})
     with pytest.raises(SettingsError, match="agents"):
-        simulate(preset("walk", {"others": [OTHER], "bars": 5}))
+        preset("walk", {"others": [OTHER]})
+    with pytest.raises(SettingsError, match="below 1"):
+        preset("null", {"garch_alpha": 0.1, "garch_beta": 0.9})
+    with pytest.raises(SettingsError, match="coarser"):
+        simulate("null", price=0.2)
+    assert simulate(small(), bars=3).close.tolist() == simulate(small(bars=3)).close.tolist()
     assert set(PRESETS) == {"bundled", "coupled", "null", "walk", "magnet", "void"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from forcedflow.errors import SettingsError
 from forcedflow.settings import Settings, parse
@@ -147,6 +147,16 @@ class SimulationSettings(Settings):
     # The true map
     snapshot_bars: int = Field(default=72, ge=1, description="the true map is kept at the close of every so many bars")
     bin_bps: float = Field(default=10.0, gt=0, le=200, description="width of its price bins, basis points of log price")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.garch_alpha + self.garch_beta >= 1:
+            raise ValueError("garch_alpha + garch_beta must be below 1, or variance has no long-run level")
+        if self.tick > self.price / 100:
+            raise ValueError(f"tick {self.tick:g} is coarser than 1% of the price, {self.price:g}")
+        if self.others and not self.agents:
+            raise ValueError("further venues (others) need agents at the first one")
+        return self
 
     @property
     def exogenous(self) -> bool:

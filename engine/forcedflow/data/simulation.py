@@ -14,7 +14,6 @@ import numpy as np
 
 from forcedflow.data.agents import SimulationSettings, preset
 from forcedflow.data.simulated import COLUMNS, COMMAND, LOT, SimulatedMarket, TrueMap, VenueFlows, units, write
-from forcedflow.errors import SettingsError
 from forcedflow.kernels import simulation as kernels
 from forcedflow.settings import parse
 from forcedflow.tables import FloatArray, IntArray, Side
@@ -273,8 +272,6 @@ def simulate(settings: SimulationSettings | str = "bundled", **changes: Any) -> 
         settings = preset(settings, changes)
     elif changes:
         settings = parse(SimulationSettings, settings.model_dump() | changes, "simulation")
-    if settings.others and not settings.agents:
-        raise SettingsError("simulation: further venues need agents at the first one")
     running = Simulation(settings)
     warmup, total = settings.warmup_bars, running.total
     interval = settings.interval_minutes * 60 * 10**9
