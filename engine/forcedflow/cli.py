@@ -1,4 +1,4 @@
-"""The command line: ``forcedflow run | map | simulate | calibrate | score-map | liqprice | strategies | new | check | data``.
+"""The command line: ``forcedflow`` with its commands, which ``--help`` lists.
 
 The only module that prints. Results go to stdout, everything else to stderr. Whatever a user can mend is one line
 and exit code 2; a traceback only with ``--debug``. The engine is imported inside the commands: ``--help`` is quick.
