@@ -2,10 +2,12 @@ from forcedflow.backtest import run as run
 from forcedflow.backtest import save as save
 from forcedflow.conformance import check_strategy as check_strategy
 from forcedflow.conformance import strategy_checks as strategy_checks
+from forcedflow.data.agents import SimulationSettings as SimulationSettings
 from forcedflow.data.bars import Bars as Bars
 from forcedflow.data.catalog import dataset_names as dataset_names
 from forcedflow.data.catalog import load_dataset as load_dataset
 from forcedflow.data.series import Dataset as Dataset
+from forcedflow.data.simulation import simulate as simulate
 from forcedflow.errors import ForcedFlowError as ForcedFlowError
 from forcedflow.market.known_map import KnownMap as KnownMap
 from forcedflow.market.known_map import read_map as read_map
@@ -22,7 +24,10 @@ from forcedflow.report.summary import Summary as Summary
 from forcedflow.report.tearsheet import tearsheet as tearsheet
 from forcedflow.settings import AccountSettings as AccountSettings
 from forcedflow.settings import MarketSettings as MarketSettings
+from forcedflow.study.calibration import CalibrationSettings as CalibrationSettings
+from forcedflow.study.calibration import calibrate as calibrate
 from forcedflow.study.compare import compare as compare
+from forcedflow.study.ensemble import Ensemble as Ensemble
 from forcedflow.study.results import Sweep as Sweep
 from forcedflow.study.results import load_sweep as load_sweep
 from forcedflow.study.sweep import sweep as sweep
@@ -47,8 +52,10 @@ __version__: str
 __all__ = [
     "AccountSettings",
     "Bars",
+    "CalibrationSettings",
     "Dataset",
     "Desk",
+    "Ensemble",
     "Event",
     "EventKind",
     "Events",
@@ -63,11 +70,13 @@ __all__ = [
     "Replay",
     "Run",
     "Side",
+    "SimulationSettings",
     "Strategy",
     "Summary",
     "Sweep",
     "Tape",
     "__version__",
+    "calibrate",
     "check_strategy",
     "compare",
     "contrasts",
@@ -84,6 +93,7 @@ __all__ = [
     "read_map",
     "run",
     "save",
+    "simulate",
     "strategy_checks",
     "strategy_names",
     "sweep",

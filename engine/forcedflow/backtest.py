@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from forcedflow.data import load_dataset
+from forcedflow.data import Dataset, load_dataset
 from forcedflow.data.times import time_text
 from forcedflow.kernels import host_cpu
 from forcedflow.ledger import add_trials, files_hash, setting_key
@@ -89,7 +89,7 @@ class _Outcome:
 
 
 def run(
-    dataset: str | Path = "simulated",
+    dataset: str | Path | Dataset = "simulated",
     strategy: str | Path = "zone_entry",
     *,
     params: Mapping[str, Any] | None = None,
@@ -107,7 +107,8 @@ def run(
     Parameters
     ----------
     dataset
-        A name in the catalog, or the path of a dataset's TOML file.
+        A name in the catalog, the path of a dataset's TOML file, or a dataset in memory, which the record cannot
+        repeat: it keeps its name and the hash of its numbers.
     strategy
         Name of a strategy in ./strategies or of a shipped one, or the path of a file that defines one.
     params, market, account
@@ -138,7 +139,7 @@ def run(
     settings = parse(
         RunConfig,
         {
-            "dataset": str(dataset),
+            "dataset": dataset.name if isinstance(dataset, Dataset) else str(dataset),
             "strategy": str(strategy),
             "params": dict(params or {}),
             "market": market or {},
@@ -151,13 +152,14 @@ def run(
         },
         "run config",
     )
-    return run_config(settings, progress)
+    return run_config(settings, progress, dataset=dataset if isinstance(dataset, Dataset) else None)
 
 
 def run_config(
     config: RunConfig,
     progress: Callable[[int, int], None] | None = None,
     *,
+    dataset: Dataset | None = None,
     tape: Tape | None = None,
     strategy: Strategy | None = None,
 ) -> Run:
@@ -167,13 +169,20 @@ def run_config(
     ----------
     progress
         Called with bars done and bars in all.
+    dataset
+        In place of the one that the config names.
     tape
         Of the config's data and market settings, where it was made already; the same tape serves many runs.
     strategy
         The config's, where it was made already.
     """
     strategy = strategy or make_strategy(config.strategy, config.params)
-    data = tape.dataset if tape else load_dataset(config.dataset, config.start, config.end, config.repair)
+    if tape is not None:
+        data = tape.dataset
+    elif dataset is not None:
+        data = dataset.between(config.start, config.end)
+    else:
+        data = load_dataset(config.dataset, config.start, config.end, config.repair)
     account, fee_notes = with_venue_fees(config.account, data)
     config = config.model_copy(update={"account": account})
     total = len(data.bars)

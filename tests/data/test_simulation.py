@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import json
 import os
 import subprocess
 import sys
 from dataclasses import fields
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +16,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forcedflow.data.simulation import (
+from forcedflow.data import load_dataset
+from forcedflow.data.agents import PRESETS, AgentKind, SimulationSettings, preset
+from forcedflow.data.simulated import (
     BARS_FILE,
     COLUMNS,
     LOT,
     MAP_FILE,
-    AgentKind,
     SimulatedMarket,
-    SimulationSettings,
-    liquidation_factors,
-    main,
-    prepare,
-    simulate,
     write,
+    write_dataset,
 )
-from forcedflow.errors import VenueError
+from forcedflow.data.simulation import Simulation, liquidation_factors, main, simulate
+from forcedflow.errors import RecordError, SettingsError, VenueError
 from forcedflow.kernels import simulation as kernels
-from forcedflow.tables import LAYERS, FloatArray, IntArray
+from forcedflow.tables import LAYERS
 from forcedflow.venues import load_profile
 from naive.simulation import NaiveMarket
 
+needs_jit = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="thousands of bars take minutes without the JIT"
+)
 DATASETS = Path(__file__).parents[2] / "datasets"
 
 
@@ -57,15 +58,42 @@ def small(seed: int = 1, **changes: object) -> SimulationSettings:
     return SimulationSettings.model_validate(values | {"agents": agents} | changes)
 
 
-def run(chosen: SimulationSettings, blocks: list[int] | None = None) -> tuple[kernels.Market, FloatArray, IntArray]:
-    """Run the kernel over all bars, stopping where ``blocks`` says."""
-    market, draws, rules = prepare(chosen)
-    total = chosen.warmup_bars + chosen.bars
-    prices, flows = np.zeros((total, 4)), np.zeros((total, 6), np.int64)
-    stops = [0, *(blocks or []), total]
-    for first, last in pairwise(stops):
-        kernels.advance(market, draws, rules, first, last, prices, flows)
-    return market, prices, flows
+OTHER = {
+    "venue": "hyperliquid",
+    "symbol": "BTC",
+    "opened_per_day": 20_000.0,
+    "volume_per_day": 50_000.0,
+    "agents": [
+        {"leverage": 3, "weight": 1, "notional": 60_000, "holding_hours": 5, "follow": -1.0},
+        {"leverage": 40, "weight": 2, "notional": 6_000, "holding_hours": 2, "follow": 1.0},
+    ],
+}
+FEATURES: dict[str, dict[str, object]] = {
+    "plain": {},
+    "two venues": {"others": [OTHER]},
+    "magnet": {"magnet": 0.5, "others": [OTHER], "trend_bars": 5},
+    "void": {"void": 1.0, "void_mass": 0.5, "void_swept": 0.001},
+}
+
+
+def run(chosen: SimulationSettings, blocks: list[int] | None = None) -> Simulation:
+    """Run the market over all bars, stopping where ``blocks`` says."""
+    running = Simulation(chosen)
+    for stop in [*(blocks or []), running.total]:
+        running.advance(stop)
+    return running
+
+
+def state(running: Simulation) -> list[np.ndarray]:
+    """All that a market remembers, cohorts in their order, and what it wrote."""
+    market = running.market
+    kept = [running.prices, running.flows, market.now, market.mass, market.sizes]
+    for book, size in enumerate(market.sizes):
+        slots = market.heaps[0, book, :size]
+        slots = slots[np.argsort(market.number[book, slots])]
+        columns = (market.number, market.quantity, market.key, market.stopped, market.due)
+        kept += [column[book, slots] for column in columns]
+    return kept
 
 
 @pytest.fixture(scope="module")
@@ -140,85 +168,109 @@ def test_true_map_holds_all_open_interest_on_each_side_and_none_that_price_cross
     assert truth.lots.min() > 0
 
 
-@settings(max_examples=10)
+@pytest.mark.parametrize("feature", FEATURES)
+@settings(max_examples=5)
 @given(
     seed=st.integers(0, 2**32), closing_share=st.sampled_from([0.0, 0.3, 0.6, 1.0]), impact=st.sampled_from([0, 1, 6])
 )
-def test_kernel_equals_its_naive_twin(seed: int, closing_share: float, impact: float) -> None:
-    chosen = small(seed, closing_share=closing_share, impact=impact, bars=30, warmup_bars=0)
-    market, prices, flows = run(chosen)
-    start, draws, rules = prepare(chosen)
-    value, _, price, atr = start.now.tolist()
-    twin = NaiveMarket(draws, rules, value, price, atr)
-    for bar in range(chosen.bars):
+def test_kernel_equals_its_naive_twin(feature: str, seed: int, closing_share: float, impact: float) -> None:
+    changes = {
+        "closing_share": closing_share,
+        "impact": impact,
+        "bars": 30,
+        "warmup_bars": 0,
+        "opened_per_day": 30_000.0,
+    }
+    running = run(small(seed, **changes | FEATURES[feature]))
+    fresh = Simulation(running.settings)
+    value, _, price, atr, *_ = fresh.market.now.tolist()
+    twin = NaiveMarket(fresh.chance.block(0, fresh.total), fresh.kinds, fresh.rules, value, price, atr)
+    for bar in range(fresh.total):
         twin.run_bar()
-        longs, shorts = twin.open_interest
-        assert flows[bar, 1] == longs == shorts
-    np.testing.assert_allclose(prices, twin.prices, rtol=0, atol=1e-9)
+        for v in range(running.flows.shape[1]):
+            longs, shorts = twin.open_interest(v)
+            assert running.flows[bar, v, 1] == longs == shorts
+    np.testing.assert_allclose(running.prices, twin.prices, rtol=0, atol=1e-9)
     for k, name in enumerate(kernels.FLOWS):
         if name != "open_interest":
-            np.testing.assert_array_equal(flows[:, k], [flow[name] for flow in twin.flows])
-    for side, sign in enumerate((-1, 1)):
-        alive = np.flatnonzero(market.quantity[side])
-        listed = sorted(twin.positions[side], key=lambda p: p.number)
-        assert [p.number for p in listed] == alive.tolist()
-        assert [p.lots for p in listed] == market.quantity[side, alive].tolist()
-        np.testing.assert_allclose(sign * market.key[side, alive], [p.trigger for p in listed], rtol=1e-12)
+            np.testing.assert_array_equal(running.flows[:, :, k], [[f[name] for f in row] for row in twin.flows])
+    market = running.market
+    for book, size in enumerate(market.sizes):
+        listed = sorted(twin.positions[book // 2][book % 2], key=lambda p: p.number)
+        slots = market.heaps[0, book, :size]
+        slots = slots[np.argsort(market.number[book, slots])]
+        assert [p.number for p in listed] == market.number[book, slots].tolist()
+        assert [p.lots for p in listed] == market.quantity[book, slots].tolist()
+        triggers = np.abs(market.key[book, slots])
+        np.testing.assert_allclose(triggers, [p.trigger for p in listed], rtol=1e-12)
+    np.testing.assert_allclose(market.now[5:], [twin.momentum, twin.pressure], rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=10)
+@pytest.mark.parametrize("feature", FEATURES)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 2**32), closing_share=st.floats(0, 1), impact=st.sampled_from([0.0, 4.0]))
 def test_longs_equal_shorts_equal_open_interest_at_every_bar_and_no_crossed_position_survives(
-    seed: int, closing_share: float, impact: float
+    feature: str, seed: int, closing_share: float, impact: float
 ) -> None:
-    chosen = small(seed, closing_share=closing_share, impact=impact)
-    market, draws, rules = prepare(chosen)
-    total = chosen.warmup_bars + chosen.bars
-    prices, flows = np.zeros((total, 4)), np.zeros((total, 6), np.int64)
+    running = Simulation(small(seed, closing_share=closing_share, impact=impact, **FEATURES[feature]))
     opened_before = 0
-    for bar in range(total):
-        kernels.advance(market, draws, rules, bar, bar + 1, prices, flows)
-        assert market.quantity.min() >= 0
-        assert market.quantity[0].sum() == market.quantity[1].sum() == flows[bar, 1]
-        old = market.quantity[:, :opened_before] > 0
-        assert np.all(-market.key[0, :opened_before][old[0]] < prices[bar, 2])
-        assert np.all(market.key[1, :opened_before][old[1]] > prices[bar, 1])
-        opened_before = (bar + 1) * rules.steps_per_bar * rules.cohorts
+    for bar in range(running.total):
+        running.advance(bar + 1)
+        market = running.market
+        for book, size in enumerate(market.sizes):
+            slots = market.heaps[0, book, :size]
+            assert sorted(market.heaps[1, book, :size]) == sorted(slots)
+            assert market.quantity[book, slots].min(initial=1) > 0
+            assert market.quantity[book, slots].sum() == running.flows[bar, book // 2, 1]
+            old = slots[market.number[book, slots] < opened_before]
+            low, high = running.prices[bar, 2], running.prices[bar, 1]
+            assert np.all(-market.key[book, old] < low if book % 2 == 0 else market.key[book, old] > high)
+        if market.mass.size:
+            assert market.mass.sum(axis=1).tolist() == [running.flows[bar, :, 1].sum()] * 2
+            assert market.mass.min() >= 0
+        opened_before = (bar + 1) * running.rules.steps_per_bar * running.rules.cohorts
 
 
 def test_small_markets_see_every_kind_of_order() -> None:
-    _, _, flows = run(small())
+    flows = run(small()).flows[:, 0]
     assert flows.sum(axis=0).min() > 0
     assert flows[:, 1].min() < flows[-1, 1]
 
 
-@settings(max_examples=10)
+@pytest.mark.parametrize("feature", FEATURES)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 2**32), blocks=st.lists(st.integers(0, 90), max_size=5).map(sorted))
-def test_stopping_anywhere_changes_nothing(seed: int, blocks: list[int]) -> None:
-    whole, parts = run(small(seed)), run(small(seed), blocks)
-    for a, b in zip((*whole[0], *whole[1:]), (*parts[0], *parts[1:]), strict=True):
+def test_stopping_anywhere_and_drawing_in_blocks_of_any_size_changes_nothing(
+    feature: str, seed: int, blocks: list[int]
+) -> None:
+    chosen = small(seed, **FEATURES[feature])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("forcedflow.data.simulation.BLOCK", 700)
+        parts = run(chosen, blocks)
+    for a, b in zip(state(run(chosen)), state(parts), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_without_impact_price_is_exogenous_and_with_it_forced_orders_move_price() -> None:
     settled = small(impact=0)
     other_holders = small(impact=0, opened_per_day=5_000.0, closing_share=0.1)
-    _, draws, rules = prepare(settled)
+    start = Simulation(settled)
+    returns, per_bar = start.chance.returns, start.rules.steps_per_bar
     still, moved = simulate(settled), simulate(small(impact=4))
     np.testing.assert_array_equal(still.close, simulate(other_holders).close)
-    path = settled.price * np.exp(np.cumsum(draws.returns))[rules.steps_per_bar - 1 :: rules.steps_per_bar]
+    path = settled.price * np.exp(np.cumsum(returns))[per_bar - 1 :: per_bar]
     np.testing.assert_allclose(still.close, path[settled.warmup_bars :], rtol=0, atol=0.05 + 1e-6)
     assert np.abs(still.close / moved.close - 1).max() > 1e-3
 
 
 def test_a_forced_sale_pushes_price_down_and_part_of_it_comes_back() -> None:
     chosen = small(bars=40, warmup_bars=0, snapshot_bars=40)
-    market, draws, rules = prepare(chosen)
-    returns = np.zeros_like(draws.returns)
-    returns[50] = -0.012  # beyond what 100x can bear, in a market where nothing else moves
-    draws = draws._replace(returns=returns, multiple=np.full_like(draws.multiple, np.inf))
-    prices, flows = np.zeros((40, 4)), np.zeros((40, 6), np.int64)
-    kernels.advance(market, draws, rules, 0, 40, prices, flows)
+    running = Simulation(chosen)
+    running.chance.returns[:] = 0.0
+    running.chance.returns[50] = -0.012  # beyond what 100x can bear, in a market where nothing else moves
+    running.kinds.stop_share[:] = 0.0
+    running.advance(40)
+    prices, flows = running.prices, running.flows[:, 0]
     shocked = chosen.price * np.exp(-0.012)
     assert flows[10, 2] > 0
     assert flows[10, 3] == 0
@@ -227,17 +279,16 @@ def test_a_forced_sale_pushes_price_down_and_part_of_it_comes_back() -> None:
 
 
 def test_a_price_that_touches_the_trigger_exactly_liquidates() -> None:
-    chosen = small(bars=1, warmup_bars=0, impact=0)
-    market, draws, rules = prepare(chosen)
-    returns = np.zeros_like(draws.returns)
-    returns[1] = np.log(0.99)
-    draws = draws._replace(returns=returns, factor=np.full_like(draws.factor, 0.99), multiple=draws.multiple + np.inf)
-    draws.factor[1] = 2.0
-    prices, flows = np.zeros((1, 4)), np.zeros((1, 6), np.int64)
-    kernels.advance(market, draws, rules, 0, 1, prices, flows)
-    assert prices[0, 2] == 59_400.0 == -market.key[0, 0]
-    assert market.quantity[0, : rules.cohorts].max() == 0
-    assert flows[0, 2] > 0
+    running = Simulation(small(bars=1, warmup_bars=0, impact=0))
+    running.chance.returns[:] = 0.0
+    running.chance.returns[1] = np.log(0.99)
+    running.kinds.stop_share[:] = 0.0
+    running.kinds.factor[0], running.kinds.factor[1] = 0.99, 2.0
+    running.advance(1)
+    market, slots = running.market, running.market.heaps[0, 0, : running.market.sizes[0]]
+    assert running.prices[0, 2] == 59_400.0
+    assert market.number[0, slots].min() >= running.rules.cohorts  # those of the first step are gone
+    assert running.flows[0, 0, 2] > 0
 
 
 def test_liquidation_follows_the_venues_rule() -> None:
@@ -304,19 +355,35 @@ for column in (market.open, market.high, market.low, market.close, market.volume
     assert off == on
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), max_size=40))
-def test_heap_is_a_heap(steps: list[tuple[bool, int]]) -> None:
-    keys, heap, size = np.zeros(len(steps)), np.zeros(len(steps), np.int64), 0
-    reference: list[tuple[int, int]] = []
-    for item, (adds, key) in enumerate(steps):
-        if adds or not reference:
+@given(st.lists(st.tuples(st.sampled_from(["push", "pop", "drop"]), st.integers(-3, 3)), max_size=40))
+def test_heap_is_a_heap(steps: list[tuple[str, int]]) -> None:
+    count = len(steps) + 1
+    keys, heap, places, numbers, size = (
+        np.zeros(count),
+        np.arange(count),
+        np.arange(count),
+        np.arange(count)[::-1].copy(),
+        0,
+    )
+    reference: list[tuple[int, int, int]] = []
+    for what, key in steps:
+        if what == "push" or not reference:
+            item = heap[size]  # a free one
             keys[item] = key
-            size = kernels.push(heap, size, keys, item)
-            heapq.heappush(reference, (key, item))
+            kernels.push(heap, places, size, keys, numbers, item)
+            heapq.heappush(reference, (key, int(numbers[item]), int(item)))
+            size += 1
         else:
-            assert heap[0] == heapq.heappop(reference)[1]
-            size = kernels.pop(heap, size, keys)
+            at = 0 if what == "pop" else abs(key) % size
+            row = (int(keys[heap[at]]), int(numbers[heap[at]]), int(heap[at]))
+            assert at > 0 or row == min(reference)
+            reference.remove(row)
+            heapq.heapify(reference)
+            kernels.remove(heap, places, size, keys, numbers, at)
+            size -= 1
         assert size == len(reference)
+        assert sorted(heap) == list(range(count))
+        np.testing.assert_array_equal(heap[places], np.arange(count))
 
 
 def test_main_writes_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,3 +399,127 @@ def test_market_shorter_than_a_snapshot_has_an_empty_map(bars: int, tmp_path: Pa
     assert len(market.close) == bars
     write(market, tmp_path)
     assert pq.read_table(tmp_path / MAP_FILE).num_rows == 0
+
+
+# --- Markets of other kinds ---
+
+
+@needs_jit
+@pytest.mark.parametrize("name", ["null", "walk"])
+def test_a_null_market_moves_as_its_walk_whoever_trades(name: str) -> None:
+    chosen = preset(name, {"bars": 400, "warmup_bars": 50, "seed": 5})
+    assert chosen.exogenous
+    market = simulate(chosen)
+    returns = Simulation(chosen).chance.returns.reshape(-1, chosen.steps_per_bar).sum(axis=1)
+    np.testing.assert_allclose(np.diff(np.log(market.close)), returns[51:], atol=3e-6)  # to the tick
+    assert market.premium.max() == market.premium.min() == 0.0
+    forced = market.long_liquidated + market.short_liquidated
+    assert (forced.sum() > 0) == (name == "null")
+    assert market.open_interest.min() > 0
+    assert np.ptp(market.open_interest) > 0
+
+
+@needs_jit
+def test_a_walks_open_interest_knows_nothing_of_price() -> None:
+    chosen = {"bars": 3000, "warmup_bars": 0, "seed": 8}
+    one, other = (simulate(preset("walk", chosen | {"volatility": v})) for v in (0.5, 0.9))
+    np.testing.assert_array_equal(one.open_interest, other.open_interest)
+    assert np.any(one.close != other.close)
+
+
+def pull(market: SimulatedMarket) -> float:
+    """Correlation of a bar's return with the imbalance of mass in reach before it."""
+    shots = market.snapshots
+    here = np.rint(np.log(market.close[shots.bar]) / shots.bin_width).astype(int) - shots.bins[0]
+    both, reach = shots.mass[:, :2] + shots.mass[:, 2:], int(market.settings.magnet_reach / 1e-3)
+    above = np.array([m[1, h : h + reach].sum() for m, h in zip(both, here, strict=True)])
+    below = np.array([m[0, h - reach : h].sum() for m, h in zip(both, here, strict=True)])
+    after = np.log(market.close[shots.bar[:-1] + 1] / market.close[shots.bar[:-1]])
+    return float(np.corrcoef(((above - below) / (above + below))[:-1], after)[0, 1])
+
+
+@needs_jit
+def test_the_magnet_draws_price_to_the_heavier_side() -> None:
+    chosen = {"bars": 2000, "warmup_bars": 300, "seed": 2, "snapshot_bars": 4, "cohorts_per_step": 2}
+    assert abs(pull(simulate(preset("null", chosen)))) < 0.135  # three standard errors
+    assert pull(simulate(preset("magnet", chosen | {"magnet": 0.4}))) > 0.2
+
+
+@needs_jit
+def test_the_void_turns_price_back_after_a_sweep() -> None:
+    chosen = {"bars": 4000, "warmup_bars": 300, "seed": 2, "snapshot_bars": 10_000, "cohorts_per_step": 2}
+    mechanism = {"void_mass": 1.0, "void_swept": 0.001, "void_minutes": 5.0}
+
+    def turned(strength: float) -> float:
+        """t value of the return after forced flow, against its direction."""
+        market = simulate(preset("void", chosen | mechanism | {"void": strength}))
+        bought, sold = market.short_liquidated + market.short_stopped, market.long_liquidated + market.long_stopped
+        flow = ((bought - sold) / market.open_interest)[:-1]
+        hit = np.abs(flow) > 0.001
+        after = -np.sign(flow[hit]) * np.diff(np.log(market.close))[hit]
+        return float(after.mean() / after.std() * np.sqrt(hit.sum()))
+
+    assert abs(turned(0.0)) < 3
+    assert turned(1.0) > 5
+
+
+def test_trend_followers_are_longs_after_a_rise_and_makers_shorts() -> None:
+    agents = [
+        {"leverage": 3, "weight": 1, "notional": 60_000, "holding_hours": 20, "follow": -1.0},
+        {"leverage": 20, "weight": 1, "notional": 6_000, "holding_hours": 20, "follow": 1.0},
+    ]
+    running = Simulation(small(impact=0, agents=agents, trend_bars=20, bars=40, warmup_bars=0))
+    running.chance.returns[:] = 2e-3
+    running.advance(20)
+    np.testing.assert_allclose(running.market.chance[:, 0], [1 / (1 + np.exp(4)), 1 / (1 + np.exp(-4))], rtol=1e-6)
+
+
+def test_funding_is_the_premiums_mean_and_what_interest_leaves() -> None:
+    market = simulate(small(bars=200))  # 16 h 40 min
+    funding = market.funding()
+    assert len(funding) == 2
+    assert funding.ts[0] == market.ts[0] + 8 * 3600 * 10**9
+    premium = market.premium[:96].mean()
+    assert funding.rate[0] == pytest.approx(premium + np.clip(1e-4 - premium, -5e-4, 5e-4), rel=1e-12)
+    assert market.premium.std() > 0
+    np.testing.assert_allclose(simulate(small(bars=200, impact=0)).funding().rate, 1e-4)
+
+
+def test_true_map_in_a_heatmaps_form_is_the_same_mass() -> None:
+    market = simulate(small(bars=60))
+    shots, truth = market.snapshots, market.true_map
+    assert shots.bar.tolist() == [6, 13, 20, 27, 34, 41, 48, 55]
+    assert shots.mass.sum() == pytest.approx(truth.lots.sum() * LOT, rel=1e-6)
+    np.testing.assert_allclose(shots.oi, market.open_interest[shots.bar], rtol=1e-6)
+    row = np.flatnonzero(truth.ts == shots.ts[3])[5]
+    assert shots.mass[3, truth.layer[row], truth.bin[row] - shots.bins[0]] == np.float32(truth.lots[row] * LOT)
+
+
+def test_a_written_dataset_is_the_one_in_memory(tmp_path: Path) -> None:
+    market = simulate(small(bars=150, others=[OTHER]))
+    live = market.dataset()
+    read = load_dataset(write_dataset(market, tmp_path / "market"))
+    assert read.data_hash == live.data_hash
+    assert [v.venue for v in read.venues] == ["binance-um", "hyperliquid"]
+    for number, (a, b) in enumerate(zip(read.venues, live.venues, strict=True)):
+        assert load_profile(a.profile).tiers == load_profile(b.profile).tiers == market.profile(number).tiers
+    kept = SimulationSettings.model_validate(json.loads((tmp_path / "market" / "settings.json").read_text()))
+    assert kept == market.settings
+    with pytest.raises(RecordError, match="exists"):
+        write_dataset(market, tmp_path / "market")
+    assert [path.name for path in tmp_path.iterdir()] == ["market"]
+
+
+def test_unknown_markets_and_settings_are_refused() -> None:
+    with pytest.raises(SettingsError, match="coupled"):
+        preset("bull")
+    with pytest.raises(SettingsError, match="impakt"):
+        preset("null", {"impakt": 3})
+    with pytest.raises(SettingsError, match="agents"):
+        preset("walk", {"others": [OTHER]})
+    with pytest.raises(SettingsError, match="below 1"):
+        preset("null", {"garch_alpha": 0.1, "garch_beta": 0.9})
+    with pytest.raises(SettingsError, match="coarser"):
+        simulate("null", price=0.2)
+    assert simulate(small(), bars=3).close.tolist() == simulate(small(bars=3)).close.tolist()
+    assert set(PRESETS) == {"bundled", "coupled", "null", "walk", "magnet", "void"}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from forcedflow.data.entry import CatalogEntry
     from forcedflow.data.leakage import leakage_check
-    from forcedflow.data.series import Dataset, Funding, Liquidations, OpenInterest, VenueData
+    from forcedflow.data.series import Dataset, Funding, LiquidatedVolume, Liquidations, OpenInterest, VenueData
     from forcedflow.data.times import Instant, duration_ns, instant_ns, time_text
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Dataset",
     "Funding",
     "Instant",
+    "LiquidatedVolume",
     "Liquidations",
     "OpenInterest",
     "VenueData",
@@ -50,7 +51,7 @@ _HOMES: Final = {
     "catalog": ("check_dataset", "data_root", "dataset_names", "describe", "load_dataset", "shipped_folder"),
     "entry": ("CatalogEntry",),
     "leakage": ("leakage_check",),
-    "series": ("Dataset", "Funding", "Liquidations", "OpenInterest", "VenueData"),
+    "series": ("Dataset", "Funding", "LiquidatedVolume", "Liquidations", "OpenInterest", "VenueData"),
     "times": ("Instant", "duration_ns", "instant_ns", "time_text"),
 }
 _MODULE_OF: Final = {name: module for module, names in _HOMES.items() for name in names}

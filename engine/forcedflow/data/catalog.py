@@ -17,9 +17,17 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from forcedflow.data.bars import Bars
-from forcedflow.data.entry import CatalogEntry, FundingFile, MarkFile, OpenInterestFile, SourceFile, Venue
+from forcedflow.data.entry import (
+    CatalogEntry,
+    FundingFile,
+    LiquidationsFile,
+    MarkFile,
+    OpenInterestFile,
+    SourceFile,
+    Venue,
+)
 from forcedflow.data.leakage import leakage_check
-from forcedflow.data.series import Dataset, Funding, OpenInterest, VenueData
+from forcedflow.data.series import Dataset, Funding, LiquidatedVolume, OpenInterest, VenueData
 from forcedflow.data.sources.hyperliquid import base_units
 from forcedflow.data.sources.table import TimeColumn, read_columns, sha256
 from forcedflow.data.times import Instant, instant_ns, time_text
@@ -253,9 +261,10 @@ class _Build:
             venue=venue.id,
             symbol=venue.symbol,
             contract=venue.contract,
-            profile=venue.profile,
+            profile=str(self.at.path(venue.profile)) if venue.profile.endswith(".toml") else venue.profile,
             open_interest=None if venue.open_interest is None else self.open_interest(venue.open_interest, bars),
             funding=None if venue.funding is None else self.funding(venue.funding),
+            liquidations=None if venue.liquidations is None else self.liquidations(venue.liquidations, bars),
         )
 
     def open_interest(self, source: OpenInterestFile, bars: Bars) -> OpenInterest:
@@ -283,6 +292,17 @@ class _Build:
         path = self.at.path(source.file)
         columns = self.read(source, {"ts": source.columns.ts.spec(), "rate": source.columns.value})
         return Funding.from_columns(columns["ts"], columns["rate"], columns["ts"] + source.lag, file=path)
+
+    def liquidations(self, source: LiquidationsFile, bars: Bars) -> LiquidatedVolume:
+        path, names = self.at.path(source.file), source.columns
+        columns = self.read(source, {"ts": names.ts.spec(), "long": names.long, "short": names.short})
+        start, sides = columns["ts"], [columns["long"], columns["short"]]
+        if source.unit == "usd":
+            converted = [base_units(start, side, source.period, bars) for side in sides]
+            priced = converted[0][1]
+            start, sides = start[priced], [side[priced] for side, _ in converted]
+        stamp, (long, short) = start + source.period, sides
+        return LiquidatedVolume.from_columns(stamp, long, short, stamp + source.lag, file=path)
 
 
 # --- Checking ---
@@ -314,6 +334,8 @@ def check_dataset(ref: str | Path) -> list[tuple[str, str]]:
             rows.append((f"{venue.venue} timing", str(leakage_check(bars, oi))))
         paid = "none" if venue.funding is None else f"{len(venue.funding)} payments"
         rows.append((f"{venue.venue} funding", paid))
+        if (forced := venue.liquidations) is not None:
+            rows.append((f"{venue.venue} liquidations", f"{len(forced)} periods"))
     rows += [("repair", line) for line in data.repairs] + [("note", line) for line in data.notes]
     rows += [("file", f"{name} sha256 {digest}") for name, digest in data.files]
     return [*rows, ("data hash", data.data_hash)]

@@ -11,7 +11,16 @@ from forcedflow.data.sources.table import TimeColumn, TimeUnit
 from forcedflow.data.times import duration_ns
 from forcedflow.settings import Settings
 
-__all__ = ["BarsFile", "CatalogEntry", "FundingFile", "MarkFile", "OpenInterestFile", "SourceFile", "Venue"]
+__all__ = [
+    "BarsFile",
+    "CatalogEntry",
+    "FundingFile",
+    "LiquidationsFile",
+    "MarkFile",
+    "OpenInterestFile",
+    "SourceFile",
+    "Venue",
+]
 
 Duration = Annotated[int, BeforeValidator(lambda value: duration_ns(value) if isinstance(value, str) else value)]
 """Nanoseconds, written as 5min, 1h, 1d."""
@@ -107,6 +116,24 @@ class FundingFile(SourceFile):
     lag: Duration = 0
 
 
+class LiquidationColumns(Settings):
+    """Names of the columns of liquidated volume."""
+
+    ts: Times
+    long: str
+    short: str
+
+
+class LiquidationsFile(SourceFile):
+    """Liquidated volume by period: calibrates and scores the map, and is never traded on."""
+
+    columns: LiquidationColumns
+    unit: Literal["base", "usd"] = "base"
+    period: Duration
+    """A row describes the time from its stamp on, this long."""
+    lag: Duration = 0
+
+
 class Venue(Settings):
     """One venue of a dataset."""
 
@@ -116,6 +143,7 @@ class Venue(Settings):
     profile: str
     open_interest: OpenInterestFile | None = None
     funding: FundingFile | None = None
+    liquidations: LiquidationsFile | None = None
 
 
 class CatalogEntry(Settings):

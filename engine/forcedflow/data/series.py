@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from forcedflow.data.bars import Bars
+    from forcedflow.venues import Profile
 
-__all__ = ["Calendar", "Contract", "Dataset", "Funding", "Liquidations", "OpenInterest", "VenueData"]
+__all__ = [
+    "Calendar",
+    "Contract",
+    "Dataset",
+    "Funding",
+    "LiquidatedVolume",
+    "Liquidations",
+    "OpenInterest",
+    "VenueData",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -125,6 +135,65 @@ class Liquidations:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LiquidatedVolume:
+    """Realised liquidations, summed over the periods that end at ``stamp``; shapes (n,), read-only.
+
+    To calibrate and to score, never to trade in the bar they happen: the replay does not read them.
+    """
+
+    stamp: IntArray
+    """Nanoseconds UTC, strictly ascending; a period begins where the one before ends."""
+    available_at: IntArray
+    long: FloatArray
+    """Of longs, by forced selling; base units."""
+    short: FloatArray
+    """Of shorts, by forced buying; base units."""
+
+    @classmethod
+    def from_columns(
+        cls,
+        stamp: npt.ArrayLike,
+        long: npt.ArrayLike,
+        short: npt.ArrayLike,
+        available_at: npt.ArrayLike | None = None,
+        file: object = None,
+    ) -> LiquidatedVolume:
+        """Validate the columns; without ``available_at`` a volume is known at its stamp.
+
+        Raises
+        ------
+        DataError
+            Naming row and column: not finite, negative, out of order, repeated, or known before its period's end.
+        """
+        longs = _validated("stamp", stamp, "long", long, available_at=available_at, file=file)
+        columns = longs | _validated("stamp", stamp, "short", short, available_at=available_at, file=file)
+        for name in ("long", "short"):
+            if (columns[name] < 0).any():
+                row = int((columns[name] < 0).argmax())
+                reason = f"liquidated volume {columns[name][row]} is negative; correct it or leave the row out"
+                raise DataError(reason, file=file, row=row, field=name)
+        return cls(**columns)
+
+    @classmethod
+    def from_prints(cls, prints: Liquidations, bars: Bars) -> LiquidatedVolume:
+        """Sum prints over bars; those without a side count half on each."""
+        bar = np.searchsorted(bars.close_ts, prints.ts, side="right")
+        inside = (prints.ts >= bars.ts[0]) & (bar < len(bars))
+        inside[inside] &= prints.ts[inside] >= bars.ts[bar[inside]]
+        row, qty, side = bar[inside], prints.qty[inside], prints.side[inside]
+        sums = (np.bincount(row, qty * (1 + sign * side) / 2, len(bars)) for sign in (1, -1))
+        return cls.from_columns(bars.close_ts, *sums)
+
+    def __len__(self) -> int:
+        return len(self.stamp)
+
+    def between(self, start: int, end: int) -> LiquidatedVolume:
+        """Return the volumes whose periods end in ``(start, end]`` (nanoseconds UTC)."""
+        rows = slice(*np.searchsorted(self.stamp, (start, end), side="right"))
+        return LiquidatedVolume(self.stamp[rows], self.available_at[rows], self.long[rows], self.short[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class VenueData:
     """What one venue published about one symbol, and which margin rule and holders to assume."""
 
@@ -132,10 +201,11 @@ class VenueData:
     """Such as ``binance-um``: names the margin rule."""
     symbol: str
     contract: Contract
-    profile: str
-    """Name of the assumed holders: leverages, notionals, stops."""
+    profile: str | Profile
+    """The assumed holders (leverages, notionals, stops), or the name of a profile, or the path of its TOML file."""
     open_interest: OpenInterest | None = None
     funding: Funding | None = None
+    liquidations: LiquidatedVolume | None = None
 
     @property
     def estimated_oi(self) -> bool:
@@ -145,7 +215,9 @@ class VenueData:
     def between(self, start: int, end: int) -> VenueData:
         """Return the series stamped in ``[start, end]`` (nanoseconds UTC)."""
         oi = self.open_interest and self.open_interest.between(start, end)
-        return replace(self, open_interest=oi, funding=self.funding and self.funding.between(start, end))
+        funding = self.funding and self.funding.between(start, end)
+        forced = self.liquidations and self.liquidations.between(start, end)
+        return replace(self, open_interest=oi, funding=funding, liquidations=forced)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +242,7 @@ class Dataset:
 
     @property
     def data_hash(self) -> str:
-        """sha256 over the numbers used, whatever file format they came from; about 40 ms for 1e6 bars."""
+        """sha256 over the numbers that a replay uses, whatever file format they came from; about 40 ms for 1e6 bars."""
         digest = hashlib.sha256(f"bars {self.bars.interval}".encode())
         _update(digest, self.bars.columns())
         if self.fine is not None:

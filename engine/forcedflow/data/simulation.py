@@ -1,173 +1,36 @@
-"""A simulated market whose true map is known: the bundled default dataset.
+"""A simulated market whose true map is known: the bundled default dataset, and any other by seed and settings.
 
-``python -m forcedflow.data.simulation --out datasets`` makes the two files in ``datasets/``. Chance is drawn here, from
-one seeded generator; what the market does with it is in :mod:`forcedflow.kernels.simulation`.
+``python -m forcedflow.data.simulation --out datasets`` makes the two bundled files in ``datasets/``. Chance is drawn
+here, from seeded generators; what the market does with it is in :mod:`forcedflow.kernels.simulation`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import AwareDatetime, Field
 
+from forcedflow.data.agents import SimulationSettings, preset
+from forcedflow.data.simulated import COLUMNS, COMMAND, LOT, SimulatedMarket, TrueMap, VenueFlows, units, write
 from forcedflow.kernels import simulation as kernels
-from forcedflow.settings import Settings
-from forcedflow.tables import LAYERS, FloatArray, IntArray, Side
+from forcedflow.settings import parse
+from forcedflow.tables import FloatArray, IntArray, Side
 from forcedflow.venues import liquidation_price
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "BARS_FILE",
-    "COLUMNS",
-    "COMMAND",
-    "LOT",
-    "MAP_FILE",
-    "AgentKind",
-    "SimulatedMarket",
-    "SimulationSettings",
-    "TrueMap",
-    "main",
-    "prepare",
-    "simulate",
-    "write",
-]
+__all__ = ["Simulation", "liquidation_factors", "main", "simulate"]
 
-COLUMNS: Final = ("open", "high", "low", "close", *kernels.FLOWS)
-BARS_FILE: Final = "simulated.parquet"
-MAP_FILE: Final = "simulated_map.parquet"
-COMMAND: Final = "python -m forcedflow.data.simulation --out datasets"
-LOT: Final = 0.001
-"""Base units of one lot: quantities are whole lots, so that they are conserved exactly."""
-TICKS: Final = 10.0
-"""Price steps in one unit of quote currency."""
 SIDES: Final = (Side.LONG, Side.SHORT)
 """In the kernel's order."""
 MINUTES_PER_YEAR: Final = 365 * 24 * 60
-
-
-class AgentKind(Settings):
-    """Holders who trade alike; all of one kind use the same leverage."""
-
-    leverage: float = Field(gt=1, le=125)
-    weight: float = Field(gt=0, description="share of what is opened")
-    notional: float = Field(gt=0, description="usual position, quote currency: sets the bracket")
-    holding_hours: float = Field(gt=0, description="mean time until they leave by themselves")
-    stop_share: float = Field(default=0.0, ge=0, le=1, description="share that keeps a stop")
-    stop_atr: float = Field(default=1.0, gt=0, description="distance of that stop, average true ranges")
-
-
-AGENTS: Final = (
-    AgentKind(leverage=2, weight=0.14, notional=400_000, holding_hours=300),
-    AgentKind(leverage=3, weight=0.18, notional=200_000, holding_hours=240),
-    AgentKind(leverage=5, weight=0.27, notional=100_000, holding_hours=200),
-    AgentKind(leverage=10, weight=0.24, notional=50_000, holding_hours=120, stop_share=0.2, stop_atr=16),
-    AgentKind(leverage=20, weight=0.10, notional=20_000, holding_hours=72, stop_share=0.2, stop_atr=16),
-    AgentKind(leverage=25, weight=0.04, notional=15_000, holding_hours=48, stop_share=0.2, stop_atr=16),
-    AgentKind(leverage=50, weight=0.02, notional=8_000, holding_hours=24, stop_share=0.5, stop_atr=4),
-    AgentKind(leverage=100, weight=0.01, notional=3_000, holding_hours=12, stop_share=0.5, stop_atr=4),
-)
-
-
-class SimulationSettings(Settings):
-    """What the simulated market is like; the defaults make the bundled files."""
-
-    seed: int = Field(default=27, ge=0, description="of the one generator that all chance comes from (PCG64)")
-    bars: int = Field(default=10_000, ge=1, description="bars that are kept")
-    warmup_bars: int = Field(
-        default=5_760, ge=0, description="bars before them, in which the first positions are opened"
-    )
-    venue: str = Field(default="binance-um", description="whose rule liquidates; linear")
-    symbol: str = Field(default="BTCUSDT", description="contract whose brackets hold")
-    interval_minutes: Literal[1, 5, 15, 60] = Field(default=5, description="length of a bar")
-    steps_per_bar: int = Field(default=5, ge=1, description="price moves and orders are taken this often")
-    start: AwareDatetime = Field(
-        default=datetime(2025, 1, 1, tzinfo=UTC), description="start of the first bar that is kept"
-    )
-    price: float = Field(default=60_000.0, gt=1, description="price before the first bar")
-    # Value: what price would be without forced orders
-    volatility: float = Field(default=0.5, gt=0, description="long-run volatility of its GARCH part, annual")
-    garch_alpha: float = Field(default=0.015, ge=0, lt=1, description="weight of the last squared return, a step")
-    garch_beta: float = Field(default=0.984, ge=0, lt=1, description="weight of the last variance, a step")
-    tail: float = Field(default=5.0, gt=2, description="degrees of freedom of Student's t")
-    trend_hours: float = Field(default=18.0, gt=0, description="mean length of a trend")
-    trend_size: float = Field(default=0.015, ge=0, description="standard deviation of a trend's drift, log price a day")
-    jumps_per_day: float = Field(default=0.3, ge=0, description="sudden moves")
-    jump_size: float = Field(default=0.008, ge=0, description="standard deviation of a jump, log price")
-    # Trade
-    opened_per_day: float = Field(default=13_000.0, ge=0, description="new contracts a day, base units")
-    volume_per_day: float = Field(
-        default=250_000.0, gt=0, description="usual trade that leaves no position, base units a day"
-    )
-    closing_share: float = Field(
-        default=0.6,
-        ge=0,
-        le=1,
-        description="part of what leaves that meets the other side's leavers: open interest falls by it",
-    )
-    cohorts_per_step: int = Field(default=4, ge=1, description="newcomers of a side fall into so many cohorts a step")
-    agents: tuple[AgentKind, ...] = Field(default=AGENTS, min_length=1, description="kinds of holders")
-    atr_bars: float = Field(
-        default=48.0, ge=1, description="memory of the average true range that stops are placed by, bars"
-    )
-    # Impact of forced orders; 0 makes price exogenous
-    impact: float = Field(
-        default=4.0, ge=0, description="Y in: move = Y x daily volatility x sqrt(forced / daily volume)"
-    )
-    permanent: float = Field(
-        default=0.1,
-        ge=0,
-        description="linear part that stays, as a share of the move of an order of 1% of daily volume",
-    )
-    recovery_minutes: float = Field(default=45.0, gt=0, description="half-life of the book's displacement")
-    # The true map
-    snapshot_bars: int = Field(default=72, ge=1, description="the true map is kept at the close of every so many bars")
-    bin_bps: float = Field(default=10.0, gt=0, le=200, description="width of its price bins, basis points of log price")
-
-
-@dataclass(frozen=True, slots=True)
-class TrueMap:
-    """Mass by threshold at the close of some bars, in long form; rows ordered by time, layer and bin."""
-
-    ts: IntArray
-    """Close of the bar, int64 ns UTC."""
-    layer: IntArray
-    """Index into ``LAYERS``."""
-    bin: IntArray
-    """Bin ``k`` is centred on ``exp(k * bin_bps / 10_000)``; a threshold belongs to the nearest bin."""
-    lots: IntArray
-    """Mass, in lots of ``LOT`` base units. In a snapshot the longs' layers sum to open interest; so do the shorts'."""
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedMarket:
-    """What happened, and what real markets keep to themselves. Arrays of shape (bars,), quantities in base units."""
-
-    settings: SimulationSettings
-    ts: IntArray
-    """Start of the bar, int64 ns UTC."""
-    open: FloatArray
-    high: FloatArray
-    low: FloatArray
-    close: FloatArray
-    volume: FloatArray
-    open_interest: FloatArray
-    """At the bar's close."""
-    long_liquidated: FloatArray
-    short_liquidated: FloatArray
-    long_stopped: FloatArray
-    short_stopped: FloatArray
-    true_map: TrueMap
+MASS_BINS: Final = 8192
+"""Bins of the mass that mechanisms look at; it is kept modulo their number, 8 in log price at 10 basis points."""
+BLOCK: Final = 1 << 20
+"""Random numbers of a column drawn at a time: memory stays the same however long the market."""
 
 
 def _value_returns(settings: SimulationSettings, rng: np.random.Generator, steps: int) -> tuple[FloatArray, FloatArray]:
@@ -182,45 +45,87 @@ def _value_returns(settings: SimulationSettings, rng: np.random.Generator, steps
     return returns + drift[trend] + jumps * settings.jump_size, np.sqrt(variances / variance)
 
 
-def liquidation_factors(settings: SimulationSettings) -> FloatArray:
-    """Return liquidation price over entry price by the venue's rule at the start, shape (2, kinds), longs first.
+def liquidation_factors(settings: SimulationSettings, venue: int = 0) -> FloatArray:
+    """Return liquidation price over entry price by a venue's rule at the start, shape (2, kinds), longs first.
 
     Raises
     ------
     VenueError
         If the venue does not allow a kind's leverage at its notional.
     """
-    venue, symbol, entry, at = settings.venue, settings.symbol, settings.price, settings.start
+    chosen, entry, at = settings.all_venues[venue], settings.price, settings.start
     found = [
         [
-            liquidation_price(venue, symbol, side, entry, a.notional / entry, a.leverage, at).price
-            for a in settings.agents
+            liquidation_price(chosen.venue, chosen.symbol, side, entry, a.notional / entry, a.leverage, at).price
+            for a in chosen.agents
         ]
         for side in SIDES
     ]
     return np.array(found, np.float64) / entry
 
 
-def _draw(settings: SimulationSettings) -> kernels.Draws:
-    """Draw all chance, always in this order."""
-    rng = np.random.Generator(np.random.PCG64(settings.seed))
-    steps = (settings.warmup_bars + settings.bars) * settings.steps_per_bar
-    step_minutes = settings.interval_minutes / settings.steps_per_bar
-    returns, calm = _value_returns(settings, rng, steps)
-    hour = np.arange(steps) * step_minutes / 60
-    season = 1 + 0.4 * np.cos(2 * np.pi * (hour - 15) / 24)  # busiest when Europe and America are both awake
-    noise = np.exp(0.5 * rng.standard_normal(steps) - 0.125)
-    agents, cohorts = settings.agents, (2, steps * settings.cohorts_per_step)
-    share = np.cumsum([agent.weight for agent in agents])
-    kind = np.searchsorted(share / share[-1], rng.random(cohorts), side="right")
-    keeps_stop = rng.random(cohorts) < np.array([a.stop_share for a in agents])[kind]
-    life = rng.standard_exponential(cohorts) * np.array([a.holding_hours for a in agents])[kind]
-    return kernels.Draws(
-        returns=returns,
-        activity=season * noise * calm,
-        factor=np.take_along_axis(liquidation_factors(settings), kind, axis=1),
-        multiple=np.where(keeps_stop, np.array([a.stop_atr for a in agents])[kind], np.inf),
-        life=life * 60 / step_minutes,
+class _Chance:
+    """All chance, always in the same order; that of the cohorts in blocks, so that memory does not grow with bars.
+
+    Columns of cohorts follow one another in their generator as if they were drawn whole: a uniform takes one number
+    from it, so its column's start is known; exponentials take one or more, so the first column of them is drawn and
+    forgotten to find where the second begins.
+    """
+
+    def __init__(self, settings: SimulationSettings) -> None:
+        self.settings = settings
+        rng = np.random.Generator(np.random.PCG64(settings.seed))
+        steps = (settings.warmup_bars + settings.bars) * settings.steps_per_bar
+        returns, calm = _value_returns(settings, rng, steps)
+        hour = np.arange(steps) * settings.interval_minutes / settings.steps_per_bar / 60
+        season = 1 + 0.4 * np.cos(2 * np.pi * (hour - 15) / 24)  # busiest when Europe and America are both awake
+        noise = np.exp(0.5 * rng.standard_normal(steps) - 0.125)
+        self.returns, self.activity = returns, season * noise * calm
+        cohorts = steps * settings.cohorts_per_step
+        self._columns: list[list[np.random.Generator]] = [[], [], []]  # pick, habit, life of each book
+        for venue in range(max(len(settings.all_venues), 1)):
+            source = rng.bit_generator if venue == 0 else np.random.PCG64([settings.seed, venue])
+            for column, kind in enumerate(self._columns):
+                kind.append(_ahead(source, 2 * column * cohorts))
+                kind.append(_ahead(source, (2 * column + 1) * cohorts))
+            self._columns[2][-1] = _ahead(source, 4 * cohorts)
+            for first in range(0, cohorts, BLOCK):
+                self._columns[2][-1].standard_exponential(min(BLOCK, cohorts - first))
+
+    def block(self, first: int, last: int) -> kernels.Draws:
+        """Draw what bars ``first`` to ``last - 1`` need; blocks must follow one another."""
+        per_bar = self.settings.steps_per_bar * self.settings.cohorts_per_step
+        count = (last - first) * per_bar
+        pick, habit, life = self._columns
+        return kernels.Draws(
+            returns=self.returns,
+            activity=self.activity,
+            offset=first * per_bar,
+            pick=np.array([g.random(count) for g in pick]),
+            habit=np.array([g.random(count) for g in habit]),
+            life=np.array([g.standard_exponential(count) for g in life]),
+        )
+
+
+def _ahead(source: Any, draws: int) -> np.random.Generator:
+    """Return a generator that stands ``draws`` numbers further than ``source``."""
+    copy = np.random.PCG64()
+    copy.state = source.state
+    return np.random.Generator(copy.advance(draws))
+
+
+def _kinds(settings: SimulationSettings) -> kernels.Kinds:
+    venues = settings.all_venues
+    agents = [agent for venue in venues for agent in venue.agents]
+    factors = [liquidation_factors(settings, number) for number in range(len(venues))]
+    return kernels.Kinds(
+        first=np.cumsum([0, *(len(venue.agents) for venue in venues)] if venues else [0, 0]),
+        share=np.array([agent.weight for agent in agents], np.float64),
+        follow=np.array([agent.follow for agent in agents], np.float64),
+        factor=np.concatenate([np.zeros((2, 0)), *factors], axis=1),
+        stop_share=np.array([agent.stop_share for agent in agents], np.float64),
+        stop_atr=np.array([agent.stop_atr for agent in agents], np.float64),
+        holding=np.array([agent.holding_hours for agent in agents], np.float64),
     )
 
 
@@ -229,127 +134,181 @@ def _rules(settings: SimulationSettings) -> kernels.Rules:
     steps_per_day = 1440 * settings.steps_per_bar / settings.interval_minutes
     daily_volatility, daily_lots = settings.volatility / np.sqrt(365), settings.volume_per_day / LOT
     impact = settings.impact * daily_volatility / np.sqrt(daily_lots)
+    venues = settings.all_venues
     return kernels.Rules(
         steps_per_bar=settings.steps_per_bar,
+        step_minutes=settings.interval_minutes / settings.steps_per_bar,
         cohorts=settings.cohorts_per_step,
-        ticks=TICKS,
-        born=settings.opened_per_day / LOT / steps_per_day,
-        churn=daily_lots / steps_per_day,
+        tick=1 / settings.tick,
+        born=np.array([v.opened_per_day / LOT / steps_per_day for v in venues] or [0.0]),
+        churn=np.array([v.volume_per_day / LOT / steps_per_day for v in venues] or [daily_lots / steps_per_day]),
         step_volatility=daily_volatility / np.sqrt(steps_per_day),
         closing_share=settings.closing_share,
         impact=impact,
         permanent=settings.permanent * impact / np.sqrt(0.01 * daily_lots),
         resilience=0.5 ** (1440 / steps_per_day / settings.recovery_minutes),
         atr_bars=settings.atr_bars,
+        momentum_bars=settings.trend_bars,
+        bin_width=settings.bin_bps * 1e-4,
+        magnet=settings.magnet,
+        magnet_reach=settings.magnet_reach,
+        void=settings.void,
+        void_reach=settings.void_reach,
+        void_mass=settings.void_mass,
+        void_swept=settings.void_swept,
+        pressure_left=0.5 ** (settings.interval_minutes / settings.void_minutes),
     )
 
 
-def prepare(settings: SimulationSettings) -> tuple[kernels.Market, kernels.Draws, kernels.Rules]:
-    """Return what :func:`forcedflow.kernels.simulation.advance` starts from: an empty market, all chance, the rules."""
-    draws, rules = _draw(settings), _rules(settings)
-    cohorts = draws.life.shape[1]
+def _empty(settings: SimulationSettings, kinds: kernels.Kinds, rules: kernels.Rules) -> kernels.Market:
+    """Return a market in which nothing is open."""
+    books = 2 * max(len(settings.all_venues), 1)
+    slots = max(256, 2 * rules.steps_per_bar * rules.cohorts)
+    looks = settings.magnet != 0 or settings.void != 0
     usual_range = rules.step_volatility * np.sqrt(8 * settings.steps_per_bar / np.pi)  # E[high - low] of a Brownian bar
-    market = kernels.Market(
-        quantity=np.zeros((2, cohorts), np.int64),
-        key=np.zeros((2, cohorts)),
-        stopped=np.zeros((2, cohorts), np.bool_),
-        due=np.zeros((2, cohorts)),
-        heaps=np.zeros((2, 2, cohorts), np.int64),
-        sizes=np.zeros((2, 2), np.int64),
-        now=np.array([np.log(settings.price), 0.0, settings.price, usual_range]),
+    return kernels.Market(
+        quantity=np.zeros((books, slots), np.int64),
+        key=np.zeros((books, slots)),
+        stopped=np.zeros((books, slots), np.bool_),
+        due=np.zeros((books, slots)),
+        number=np.zeros((books, slots), np.int64),
+        heaps=np.tile(np.arange(slots), (2, books, 1)),
+        places=np.tile(np.arange(slots), (2, books, 1)),
+        sizes=np.zeros(books, np.int64),
+        mass=np.zeros((2, MASS_BINS if looks else 0), np.int64),
+        now=np.array([np.log(settings.price), 0.0, settings.price, usual_range, 0.0, 0.0, 0.0]),
+        handed=np.zeros(books, np.int64),
+        chance=np.zeros((2, len(kinds.share))),
     )
-    return market, draws, rules
+
+
+def _larger(market: kernels.Market) -> kernels.Market:
+    """Return the same market with twice the slots."""
+    slots = market.key.shape[1]
+    wide = {
+        name: np.concatenate((column, np.zeros_like(column)), axis=1)
+        for name in ("quantity", "key", "stopped", "due", "number")
+        for column in [getattr(market, name)]
+    }
+    fresh = np.tile(np.arange(slots, 2 * slots), (*market.heaps.shape[:2], 1))
+    return market._replace(
+        **wide,
+        heaps=np.concatenate((market.heaps, fresh), axis=2),
+        places=np.concatenate((market.places, fresh), axis=2),
+    )
+
+
+class Simulation:
+    """A market that can be taken from bar to bar: what :func:`simulate` drives."""
+
+    def __init__(self, settings: SimulationSettings) -> None:
+        self.settings = settings
+        self.total = settings.warmup_bars + settings.bars
+        self.kinds, self.rules = _kinds(settings), _rules(settings)
+        self.market = _empty(settings, self.kinds, self.rules)
+        self.chance = _Chance(settings)
+        self.bar = 0
+        """The next bar."""
+        self.prices = np.zeros((self.total, len(kernels.PRICES)))
+        self.flows = np.zeros((self.total, len(self.market.sizes) // 2, len(kernels.FLOWS)), np.int64)
+        self._draws, self._drawn = self.chance.block(0, 0), 0
+
+    def advance(self, stop: int) -> None:
+        """Take bars up to ``stop``, exclusive."""
+        per_bar = self.settings.steps_per_bar * self.settings.cohorts_per_step * len(self.market.sizes)
+        while self.bar < stop:
+            if self.bar == self._drawn:
+                self._drawn = min(self.bar + max(BLOCK // per_bar, 1), self.total)
+                self._draws = self.chance.block(self.bar, self._drawn)
+            until = min(stop, self._drawn)
+            self.bar = kernels.advance(
+                self.market, self._draws, self.kinds, self.rules, self.bar, until, self.prices, self.flows
+            )
+            if self.bar < until:
+                self.market = _larger(self.market)
 
 
 def _snapshot(market: kernels.Market, bin_width: float, ts: int) -> IntArray:
     """Return the columns of :class:`TrueMap` for everything open, shape (4, rows)."""
-    alive = np.flatnonzero(market.quantity)
-    layer = alive // market.quantity.shape[1] + len(SIDES) * market.stopped.ravel()[alive]
-    bins = np.rint(np.log(np.abs(market.key.ravel()[alive])) / bin_width).astype(np.int64)
-    grid = bins.max(initial=0) + 1  # thresholds above price 1 only: bins are positive
-    mass = np.bincount(layer * grid + bins, weights=market.quantity.ravel()[alive])  # whole numbers below 2^53: exact
+    columns: list[list[Any]] = [[], [], []]
+    for book, size in enumerate(market.sizes):
+        slots = market.heaps[0, book, :size]
+        columns[0].append(book % 2 + len(SIDES) * market.stopped[book, slots])
+        columns[1].append(np.rint(np.log(np.abs(market.key[book, slots])) / bin_width).astype(np.int64))
+        columns[2].append(market.quantity[book, slots])
+    layer, bins, lots = map(np.concatenate, columns)
+    lowest = bins.min(initial=0)
+    grid = bins.max(initial=0) - lowest + 1
+    mass = np.bincount(layer * grid + bins - lowest, weights=lots)  # whole numbers below 2^53: exact
     cells = np.flatnonzero(mass)
-    return np.stack([np.full(len(cells), ts), cells // grid, cells % grid, mass[cells].astype(np.int64)])
+    return np.stack([np.full(len(cells), ts), cells // grid, cells % grid + lowest, mass[cells].astype(np.int64)])
 
 
-def simulate(settings: SimulationSettings | None = None) -> SimulatedMarket:
-    """Run the market: the same settings give the same market.
+def simulate(settings: SimulationSettings | str = "bundled", **changes: Any) -> SimulatedMarket:
+    """Run a market whose truth is known: the same settings give the same market.
 
     Parameters
     ----------
     settings
-        The defaults make the bundled dataset.
+        Settings, or the name of a market in :data:`~forcedflow.data.agents.PRESETS`; ``bundled`` is the default
+        dataset's.
+    **changes
+        Settings that differ from the named market's.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown market or setting, or one out of bounds.
+    VenueError
+        Where a venue does not allow an agent's leverage.
+
+    Examples
+    --------
+    >>> import forcedflow as ff
+    >>> market = ff.simulate("null", bars=2_000, seed=3)
+    >>> result = ff.run(market.dataset(), "zone_entry")
     """
-    settings = settings or SimulationSettings()
-    market, draws, rules = prepare(settings)
-    warmup, total = settings.warmup_bars, settings.warmup_bars + settings.bars
-    prices, flows = np.zeros((total, 4)), np.zeros((total, len(kernels.FLOWS)), np.int64)
+    if isinstance(settings, str):
+        settings = preset(settings, changes)
+    elif changes:
+        settings = parse(SimulationSettings, settings.model_dump() | changes, "simulation")
+    running = Simulation(settings)
+    warmup, total = settings.warmup_bars, running.total
     interval = settings.interval_minutes * 60 * 10**9
     ts = int(settings.start.timestamp()) * 10**9 + interval * np.arange(settings.bars)
     snapshots = []
-    stops = [0, *range(warmup + settings.snapshot_bars, total + 1, settings.snapshot_bars)]
-    for first, last in pairwise(stops):
-        kernels.advance(market, draws, rules, first, last, prices, flows)
-        snapshots.append(_snapshot(market, settings.bin_bps / 1e4, ts[last - warmup - 1] + interval))
-    kernels.advance(market, draws, rules, stops[-1], total, prices, flows)
-    true_map = TrueMap(*np.concatenate([np.zeros((4, 0), np.int64), *snapshots], axis=1))
-    columns = [*prices[warmup:].T.copy(), *(_units(column) for column in flows[warmup:].T)]
-    return SimulatedMarket(settings, ts, **dict(zip(COLUMNS, columns, strict=True)), true_map=true_map)
-
-
-def _units(lots: IntArray) -> FloatArray:
-    """Return base units, correctly rounded."""
-    units: FloatArray = lots / round(1 / LOT)
-    return units
-
-
-def write(market: SimulatedMarket, folder: Path) -> tuple[Path, Path]:
-    """Write bars and true map, each whole or not at all, with settings and command in the files' metadata.
-
-    Returns
-    -------
-    bars, map
-        Paths of ``simulated.parquet`` and ``simulated_map.parquet`` in ``folder``.
-    """
-    bars = pa.table({"ts": market.ts} | {name: getattr(market, name) for name in COLUMNS})
-    truth = market.true_map
-    layer = pa.DictionaryArray.from_arrays(pa.array(truth.layer, pa.int8()), pa.array(LAYERS))
-    true_map = pa.table(
-        {
-            "ts": truth.ts,
-            "layer": layer,
-            "bin": pa.array(truth.bin, pa.int32()),
-            "lots": pa.array(truth.lots, pa.int32()),
-        }
+    for stop in range(warmup + settings.snapshot_bars, total + 1, settings.snapshot_bars):
+        running.advance(stop)
+        snapshots.append(_snapshot(running.market, settings.bin_bps / 1e4, ts[stop - warmup - 1] + interval))
+    running.advance(total)
+    flows = running.flows[warmup:]
+    if not settings.agents:
+        flows[:, 0, kernels.FLOWS.index("open_interest")] = _independent_interest(settings)
+    ids = [(v.venue, v.symbol) for v in settings.all_venues] or [(settings.venue, settings.symbol)]
+    columns = [*running.prices[warmup:, :4].T.copy(), *map(units, flows.sum(axis=1).T)]
+    return SimulatedMarket(
+        settings=settings,
+        ts=ts,
+        **dict(zip(COLUMNS, columns, strict=True)),
+        premium=running.prices[warmup:, 4].copy(),
+        venues=tuple(VenueFlows(*names, *map(units, flows[:, v].T)) for v, names in enumerate(ids)),
+        true_map=TrueMap(*np.concatenate([np.zeros((4, 0), np.int64), *snapshots], axis=1)),
     )
-    notes = {"simulated": "yes", "command": COMMAND, "lot": str(LOT), "settings": market.settings.model_dump_json()}
-    paths = folder / BARS_FILE, folder / MAP_FILE
-    packed = {"ts": "DELTA_BINARY_PACKED"}
-    _write_table(bars.replace_schema_metadata(notes), paths[0], list(COLUMNS), packed)
-    packed |= {"bin": "DELTA_BINARY_PACKED", "lots": "BYTE_STREAM_SPLIT"}
-    _write_table(true_map.replace_schema_metadata(notes), paths[1], ["layer"], packed)
-    return paths
 
 
-def _write_table(table: pa.Table, path: Path, dictionary: list[str], encoding: dict[str, str]) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        pq.write_table(
-            table,
-            scratch,
-            compression="zstd",
-            compression_level=19,
-            use_dictionary=dictionary,  # pyright: ignore[reportArgumentType]  (its stub forgets lists)
-            column_encoding=encoding,
-        )
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+def _independent_interest(settings: SimulationSettings) -> IntArray:
+    """Return open interest that knows nothing of price, lots: its log returns to its mean."""
+    rng = np.random.Generator(np.random.PCG64([settings.seed, 0xA1]))
+    days = settings.interval_minutes / 1440
+    shocks = rng.standard_normal(settings.bars) * settings.oi_volatility * np.sqrt(days)
+    path = kernels.mean_reverting(shocks, 0.5 ** (days / settings.oi_days))
+    lots: IntArray = np.rint(settings.open_interest / LOT * np.exp(path)).astype(np.int64)
+    return lots
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the bundled dataset: ``python -m forcedflow.data.simulation --out datasets``."""
-    parser = argparse.ArgumentParser(prog="python -m forcedflow.data.simulation", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog=COMMAND.partition(" --")[0], description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder that the two files are written to")
     folder: Path = parser.parse_args(arguments).out
     folder.mkdir(parents=True, exist_ok=True)

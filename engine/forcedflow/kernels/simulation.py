@@ -1,45 +1,77 @@
 """The simulated market: a GARCH-t value, and holders whose forced orders move price away from it.
 
-Every contract has a long and a short. A *cohort* is holders of one side and kind who opened together; in each step as
-many as ``Rules.cohorts`` open on each side, numbered in that order. They leave when they choose to, when leavers of the
-other side seek a counterparty, or when price reaches their trigger: the nearer of liquidation price and stop.
-Quantities are whole lots, so that open interest is conserved exactly.
+Every contract has a long and a short. A *cohort* is holders of one venue, side and kind who opened together; in each
+step as many as ``Rules.cohorts`` open in each book, numbered in that order. They leave when they choose to, when
+leavers of the other side seek a counterparty, or when price reaches their trigger: the nearer of liquidation price and
+stop. Quantities are whole lots, so that open interest is conserved exactly. A *book* is one venue's one side: book
+``2 * venue`` its longs, ``2 * venue + 1`` its shorts. Only what is open takes memory.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from forcedflow.kernels import BoolArray, FloatArray, IntArray, kernel
+from forcedflow.kernels import BoolArray, FloatArray, IntArray, kernel, lean_kernel
 
-__all__ = ["FLOWS", "Draws", "Market", "Rules", "advance", "garch", "pop", "push"]
+__all__ = [
+    "FLOWS",
+    "PRICES",
+    "STATE",
+    "Draws",
+    "Kinds",
+    "Market",
+    "Rules",
+    "advance",
+    "garch",
+    "mean_reverting",
+    "push",
+    "remove",
+]
 
+PRICES = ("open", "high", "low", "close", "premium")
+"""Columns that :func:`advance` writes; the premium is traded price over value, log, mean over the bar's steps."""
 FLOWS = ("volume", "open_interest", "long_liquidated", "short_liquidated", "long_stopped", "short_stopped")
-"""Columns of the flows that :func:`advance` writes, all in lots."""
+"""Columns of a venue's flows that :func:`advance` writes, all in lots."""
+STATE = ("value", "displacement", "price", "atr", "shift", "momentum", "pressure")
+"""What ``Market.now`` holds: log value; displacement of the book in lots; traded price; average true range, log;
+log price over log value; mean log return of past bars; decayed forced buying less selling, shares of open interest."""
 
-VALUE, DISPLACEMENT, PRICE, ATR = 0, 1, 2, 3
+VALUE, DISPLACEMENT, PRICE, ATR, SHIFT, MOMENTUM, PRESSURE = 0, 1, 2, 3, 4, 5, 6
 BY_KEY, BY_DUE = 0, 1
+VOLUME, OPEN_INTEREST, LIQUIDATED, STOPPED = 0, 1, 2, 4
 
 
 class Market(NamedTuple):
-    """State at a bar's close. Side 0 is long, side 1 is short; n is all cohorts that a side can open."""
+    """State at a bar's close: B books, S slots for the cohorts that are open in a book."""
 
     quantity: IntArray
-    """Shape (2, n): open lots."""
+    """Shape (B, S): open lots."""
     key: FloatArray
-    """Shape (2, n): trigger price, negated for longs, so that the lowest key is hit first on either side."""
+    """Shape (B, S): trigger price, negated for longs, so that the lowest key is hit first on either side."""
     stopped: BoolArray
-    """Shape (2, n): whether the trigger is a stop and not a liquidation."""
+    """Shape (B, S): whether the trigger is a stop and not a liquidation."""
     due: FloatArray
-    """Shape (2, n): the step by which the holders leave by themselves."""
+    """Shape (B, S): the step by which the holders leave by themselves."""
+    number: IntArray
+    """Shape (B, S): of the cohort, in the order of opening."""
     heaps: IntArray
-    """Shape (2, 2, n): cohorts by key and by due time, for each side; those already closed are dropped when met."""
+    """Shape (2, B, S): slots in use by key and by due time, as heaps; behind them, by key, the slots that are free."""
+    places: IntArray
+    """Shape (2, B, S): where in the heap a slot stands."""
     sizes: IntArray
-    """Shape (2, 2): length of each heap."""
+    """Shape (B,): slots in use."""
+    mass: IntArray
+    """Shape (2, a power of two): open lots of longs and shorts by bin of log trigger, modulo the length; length 0
+    where no mechanism asks."""
     now: FloatArray
-    """Shape (4,): log value, displacement of the book in lots, traded price, average true range as a log distance."""
+    """Shape (7,): see ``STATE``."""
+    handed: IntArray
+    """Shape (B,): scratch; lots whose holders' places newcomers take in this step."""
+    chance: FloatArray
+    """Shape (2, kinds): scratch; cumulated share of each kind in what a venue's side opens."""
 
 
 class Draws(NamedTuple):
@@ -49,26 +81,48 @@ class Draws(NamedTuple):
     """Shape (steps,): log returns of the value."""
     activity: FloatArray
     """Shape (steps,): how busy the market is; mean about 1."""
-    factor: FloatArray
-    """Shape (2, n): liquidation price over entry price of each cohort."""
-    multiple: FloatArray
-    """Shape (2, n): distance of its stop in average true ranges; infinite for none."""
+    offset: int
+    """Number of the first cohort of the columns below, which are drawn block by block."""
+    pick: FloatArray
+    """Shape (B, n): uniform; which kind a cohort is."""
+    habit: FloatArray
+    """Shape (B, n): uniform; whether it keeps a stop."""
     life: FloatArray
-    """Shape (2, n): steps until it leaves by itself."""
+    """Shape (B, n): exponential with mean 1; how long it stays."""
+
+
+class Kinds(NamedTuple):
+    """Who trades; K kinds, those of one venue side by side."""
+
+    first: IntArray
+    """Shape (venues + 1,): the first kind of each venue."""
+    share: FloatArray
+    """Shape (K,): of what its venue opens."""
+    follow: FloatArray
+    """Shape (K,): how the share tilts with past returns: positive for trend followers, negative for market makers."""
+    factor: FloatArray
+    """Shape (2, K): liquidation price over entry price, longs first."""
+    stop_share: FloatArray
+    """Shape (K,): share that keeps a stop."""
+    stop_atr: FloatArray
+    """Shape (K,): distance of that stop, average true ranges."""
+    holding: FloatArray
+    """Shape (K,): mean holding time, hours."""
 
 
 class Rules(NamedTuple):
     """Constants of the market, per step and in lots."""
 
     steps_per_bar: int
+    step_minutes: float
     cohorts: int
-    """Into so many, each of a kind of its own, falls what a side opens in a step."""
-    ticks: float
+    """Into so many, each of a kind of its own, falls what a book opens in a step."""
+    tick: float
     """Price steps in one unit of quote currency."""
-    born: float
-    """Contracts that open in a step of average activity."""
-    churn: float
-    """Trade of an average step that leaves no position behind."""
+    born: FloatArray
+    """Shape (venues,): contracts that open in a step of average activity."""
+    churn: FloatArray
+    """Shape (venues,): trade of an average step that leaves no position behind."""
     step_volatility: float
     """Standard deviation of the value's log return."""
     closing_share: float
@@ -80,6 +134,24 @@ class Rules(NamedTuple):
     resilience: float
     """Share of the book's displacement that is left after a step."""
     atr_bars: float
+    momentum_bars: float
+    """Memory of the trend that trend followers follow."""
+    bin_width: float
+    """Of ``Market.mass``, log price."""
+    magnet: float
+    """Drift of the value towards the heavier side, step volatilities at full imbalance."""
+    magnet_reach: float
+    """How far from price mass attracts, log price."""
+    void: float
+    """Drift against spent forced flow where nothing lies ahead, step volatilities."""
+    void_reach: float
+    """How far ahead there must be nothing, log price."""
+    void_mass: float
+    """Share of open interest below which that is nothing."""
+    void_swept: float
+    """Least forced flow that counts, share of open interest."""
+    pressure_left: float
+    """Share of the remembered forced flow that is left after a bar."""
 
 
 @kernel
@@ -112,43 +184,64 @@ def garch(shocks: FloatArray, variance: float, alpha: float, beta: float) -> tup
 
 
 @kernel
-def _before(keys: FloatArray, a: int, b: int) -> bool:
-    return bool(keys[a] < keys[b] or (keys[a] == keys[b] and a < b))
+def mean_reverting(shocks: FloatArray, left: float) -> FloatArray:
+    """Return ``x' = left * x + shock`` from 0, shape (n,)."""
+    path = np.empty(len(shocks))
+    x = 0.0
+    for i in range(len(shocks)):
+        x = left * x + shocks[i]
+        path[i] = x
+    return path
 
 
-@kernel
-def push(heap: IntArray, size: int, keys: FloatArray, item: int) -> int:
-    """Put ``item`` into the binary heap ``heap[:size]``, lowest ``keys[item]`` first, and return its new size."""
-    at = size
+@lean_kernel
+def _before(keys: FloatArray, numbers: IntArray, a: int, b: int) -> bool:
+    return bool(keys[a] < keys[b] or (keys[a] == keys[b] and numbers[a] < numbers[b]))
+
+
+@lean_kernel
+def _rise(heap: IntArray, places: IntArray, keys: FloatArray, numbers: IntArray, at: int, item: int) -> int:
+    """Put ``item`` where it belongs on the way from ``at`` to the top and return where that is."""
     while at > 0:
         parent = (at - 1) // 2
-        if _before(keys, heap[parent], item):
+        if _before(keys, numbers, heap[parent], item):
             break
         heap[at] = heap[parent]
+        places[heap[at]] = at
         at = parent
     heap[at] = item
-    return size + 1
+    places[item] = at
+    return at
 
 
-@kernel
-def pop(heap: IntArray, size: int, keys: FloatArray) -> int:
-    """Take the first item ``heap[0]`` off the heap and return its new size."""
-    size -= 1
-    item = heap[size]
-    at, child = 0, 1
-    while child < size:
-        if child + 1 < size and _before(keys, heap[child + 1], heap[child]):
-            child += 1
-        if _before(keys, item, heap[child]):
-            break
-        heap[at] = heap[child]
-        at, child = child, 2 * child + 1
-    heap[at] = item
-    return size
+@lean_kernel
+def push(heap: IntArray, places: IntArray, size: int, keys: FloatArray, numbers: IntArray, item: int) -> None:
+    """Put ``item`` into the binary heap ``heap[:size]``: lowest ``keys[item]`` first, then lowest ``numbers[item]``."""
+    _rise(heap, places, keys, numbers, size, item)
 
 
-@kernel
-def _reprice(now: FloatArray, impact: float, ticks: float) -> None:
+@lean_kernel
+def remove(heap: IntArray, places: IntArray, size: int, keys: FloatArray, numbers: IntArray, at: int) -> None:
+    """Take the item at ``heap[at]`` out of the heap ``heap[:size]`` and leave it behind the rest."""
+    out, item, size = heap[at], heap[size - 1], size - 1
+    if at < size and _rise(heap, places, keys, numbers, at, item) == at:
+        child = 2 * at + 1
+        while child < size:
+            if child + 1 < size and _before(keys, numbers, heap[child + 1], heap[child]):
+                child += 1
+            if _before(keys, numbers, item, heap[child]):
+                break
+            heap[at] = heap[child]
+            places[heap[at]] = at
+            at, child = child, 2 * child + 1
+        heap[at] = item
+        places[item] = at
+    heap[size] = out
+    places[out] = size
+
+
+@lean_kernel
+def _reprice(now: FloatArray, impact: float, tick: float) -> None:
     """Trade at value plus the book's displacement: square-root impact that relaxes with the displacement.
 
     Impact as a concave function of a displaced volume that recovers: Alfonsi, Fruth, Schied, *Optimal execution
@@ -158,89 +251,191 @@ def _reprice(now: FloatArray, impact: float, ticks: float) -> None:
     shift = impact * np.sqrt(abs(now[DISPLACEMENT]))
     if now[DISPLACEMENT] < 0:
         shift = -shift
-    now[PRICE] = np.rint(np.exp(now[VALUE] + shift) * ticks) / ticks
+    now[SHIFT] = shift
+    now[PRICE] = np.rint(np.exp(now[VALUE] + shift) * tick) / tick
 
 
-@kernel
-def _open(market: Market, draws: Draws, side: int, step: int, cohort: int, lots: int) -> None:
+@lean_kernel
+def _count(market: Market, book: int, slot: int, lots: int, width: float) -> None:
+    """Note that a cohort's lots came (or left, where negative) in the mass by bin that the mechanisms look at."""
+    if market.mass.shape[1] > 0:
+        k = math.floor(math.log(abs(market.key[book, slot])) / width) & (market.mass.shape[1] - 1)
+        market.mass[book % 2, k] += lots
+
+
+@lean_kernel
+def _open(
+    market: Market, draws: Draws, kinds: Kinds, rules: Rules, book: int, step: int, cohort: int, lots: int
+) -> None:
     """Open a cohort at the price of now."""
+    side, column = book % 2, cohort - draws.offset
     sign = 2 * side - 1
-    price, heaps, sizes = market.now[PRICE], market.heaps, market.sizes
-    market.quantity[side, cohort] = lots
-    market.due[side, cohort] = step + draws.life[side, cohort]
-    market.key[side, cohort] = sign * draws.factor[side, cohort] * price
-    multiple = draws.multiple[side, cohort]
-    if multiple < np.inf:
-        stop = sign * price * np.exp(sign * multiple * market.now[ATR])
-        if stop < market.key[side, cohort]:  # nearer than the liquidation
-            market.key[side, cohort] = stop
-            market.stopped[side, cohort] = True
-    sizes[BY_KEY, side] = push(heaps[BY_KEY, side], sizes[BY_KEY, side], market.key[side], cohort)
-    sizes[BY_DUE, side] = push(heaps[BY_DUE, side], sizes[BY_DUE, side], market.due[side], cohort)
+    price, size = market.now[PRICE], market.sizes[book]
+    slot = market.heaps[BY_KEY, book, size]
+    first, last = kinds.first[book // 2], kinds.first[book // 2 + 1]
+    kind = first
+    while kind < last - 1 and market.chance[side, kind] <= draws.pick[book, column]:
+        kind += 1
+    market.quantity[book, slot] = lots
+    market.number[book, slot] = cohort
+    market.due[book, slot] = step + draws.life[book, column] * kinds.holding[kind] * 60.0 / rules.step_minutes
+    market.key[book, slot] = sign * kinds.factor[side, kind] * price
+    market.stopped[book, slot] = False
+    if draws.habit[book, column] < kinds.stop_share[kind]:
+        stop = sign * price * np.exp(sign * kinds.stop_atr[kind] * market.now[ATR])
+        if stop < market.key[book, slot]:  # nearer than the liquidation
+            market.key[book, slot] = stop
+            market.stopped[book, slot] = True
+    numbers = market.number[book]
+    push(market.heaps[BY_KEY, book], market.places[BY_KEY, book], size, market.key[book], numbers, slot)
+    push(market.heaps[BY_DUE, book], market.places[BY_DUE, book], size, market.due[book], numbers, slot)
+    market.sizes[book] = size + 1
+    _count(market, book, slot, lots, rules.bin_width)
 
 
-@kernel
-def _open_all(market: Market, draws: Draws, cohorts: int, side: int, step: int, lots: int) -> None:
+@lean_kernel
+def _open_all(market: Market, draws: Draws, kinds: Kinds, rules: Rules, book: int, step: int, lots: int) -> None:
     """Open ``lots`` in equal parts; the first cohorts take what is left over."""
-    for k in range(cohorts):
-        part = lots // cohorts + (1 if k < lots % cohorts else 0)
+    for k in range(rules.cohorts):
+        part = lots // rules.cohorts + (1 if k < lots % rules.cohorts else 0)
         if part > 0:
-            _open(market, draws, side, step, step * cohorts + k, part)
+            _open(market, draws, kinds, rules, book, step, step * rules.cohorts + k, part)
 
 
-@kernel
-def _next(market: Market, heap: int, side: int, limit: float) -> int:
-    """Take the next open cohort off a heap if its key (or due time) is at most ``limit``; -1 if there is none."""
-    keys = market.key[side] if heap == BY_KEY else market.due[side]
-    queue = market.heaps[heap, side]
-    while market.sizes[heap, side] > 0:
-        cohort = queue[0]
-        if keys[cohort] > limit:
-            return -1
-        market.sizes[heap, side] = pop(queue, market.sizes[heap, side], keys)
-        if market.quantity[side, cohort] > 0:
-            return int(cohort)
-    return -1
+@lean_kernel
+def _free(market: Market, book: int, slot: int) -> None:
+    """Take a cohort out of both heaps; its slot can be used again."""
+    size, numbers = market.sizes[book], market.number[book]
+    at = market.places[BY_KEY, book, slot]
+    remove(market.heaps[BY_KEY, book], market.places[BY_KEY, book], size, market.key[book], numbers, at)
+    at = market.places[BY_DUE, book, slot]
+    remove(market.heaps[BY_DUE, book], market.places[BY_DUE, book], size, market.due[book], numbers, at)
+    market.sizes[book] = size - 1
 
 
-@kernel
-def _close_soonest(market: Market, side: int, lots: int) -> int:
+@lean_kernel
+def _close_soonest(market: Market, book: int, lots: int, width: float) -> int:
     """Close up to ``lots`` of the holders who meant to leave soonest and return how many there were.
 
     Lifetimes are exponential, so among holders of one kind the soonest to leave are a fair draw from all of them.
     """
-    queue, closed = market.heaps[BY_DUE, side], 0
-    while closed < lots and market.sizes[BY_DUE, side] > 0:
-        cohort = queue[0]
-        part = min(market.quantity[side, cohort], lots - closed)
-        market.quantity[side, cohort] -= part
+    closed = 0
+    while closed < lots and market.sizes[book] > 0:
+        slot = market.heaps[BY_DUE, book, 0]
+        part = min(market.quantity[book, slot], lots - closed)
+        market.quantity[book, slot] -= part
+        _count(market, book, slot, -part, width)
         closed += part
-        if market.quantity[side, cohort] == 0:
-            market.sizes[BY_DUE, side] = pop(queue, market.sizes[BY_DUE, side], market.due[side])
+        if market.quantity[book, slot] == 0:
+            _free(market, book, slot)
     return closed
 
 
-@kernel
-def _leave(market: Market, side: int, cohort: int, closing_share: float, handed: IntArray) -> tuple[int, int]:
-    """Close a cohort against leavers of the other side and newcomers to its own.
+@lean_kernel
+def _leave(market: Market, rules: Rules, book: int, slot: int, flows: IntArray) -> int:
+    """Close a cohort against leavers of the other side and newcomers to its own, and return its lots.
 
-    Returns
-    -------
-    lots, matched
-        What left, and how much of it the other side's leavers met: open interest falls by that. The rest is added to
-        ``handed``, which newcomers open at the end of the step.
+    What the other side's leavers meet lowers the venue's open interest; the rest is added to ``handed``, which
+    newcomers open at the end of the step. ``flows`` is the venue's row of this bar.
     """
-    lots = market.quantity[side, cohort]
-    market.quantity[side, cohort] = 0
-    matched = _close_soonest(market, 1 - side, int(lots * closing_share))
-    handed[side] += lots - matched
-    return lots, matched
+    lots = market.quantity[book, slot]
+    market.quantity[book, slot] = 0
+    _count(market, book, slot, -lots, rules.bin_width)
+    _free(market, book, slot)
+    matched = _close_soonest(market, book ^ 1, int(lots * rules.closing_share), rules.bin_width)
+    market.handed[book] += lots - matched
+    flows[OPEN_INTEREST] -= matched
+    flows[VOLUME] += lots
+    return int(lots)
 
 
-@kernel
+@lean_kernel
+def _nearest(market: Market, side: int, limit: float) -> int:
+    """Return the book of a side, of all venues, whose first trigger is at most ``limit`` and lowest; -1 if none."""
+    found = -1
+    for book in range(side, len(market.sizes), 2):
+        if market.sizes[book] > 0:
+            key = market.key[book, market.heaps[BY_KEY, book, 0]]
+            if key < limit or (found < 0 and key == limit):
+                found, limit = book, key
+    return found
+
+
+@lean_kernel
+def _force(market: Market, rules: Rules, bar: int, prices: FloatArray, flows: IntArray) -> None:
+    """Force out whoever price has reached, nearest trigger first, each order moving price."""
+    now = market.now
+    for side in range(2):
+        sign = 2 * side - 1  # longs are forced to sell, shorts to buy
+        book = _nearest(market, side, sign * now[PRICE])
+        while book >= 0:
+            slot = market.heaps[BY_KEY, book, 0]
+            kind = STOPPED if market.stopped[book, slot] else LIQUIDATED
+            lots = _leave(market, rules, book, slot, flows[bar, book // 2])
+            flows[bar, book // 2, kind + side] += lots
+            now[DISPLACEMENT] += sign * lots
+            now[VALUE] += sign * lots * rules.permanent
+            _reprice(now, rules.impact, rules.tick)
+            prices[bar, 1], prices[bar, 2] = max(prices[bar, 1], now[PRICE]), min(prices[bar, 2], now[PRICE])
+            book = _nearest(market, side, sign * now[PRICE])
+
+
+@lean_kernel
+def _tilt(market: Market, kinds: Kinds, rules: Rules) -> None:
+    """Say which kinds open on each side: after a rise, more of the longs are trend followers, of the shorts makers."""
+    a = 1.0 / rules.momentum_bars
+    usual = rules.step_volatility * np.sqrt(rules.steps_per_bar * a / (2.0 - a))  # of a mean of independent returns
+    trend = min(max(market.now[MOMENTUM] / usual, -2.0), 2.0)
+    for side in range(2):
+        for venue in range(len(kinds.first) - 1):
+            total = 0.0
+            for k in range(kinds.first[venue], kinds.first[venue + 1]):
+                part = kinds.share[k]
+                if kinds.follow[k] != 0.0:
+                    part *= np.exp((1 - 2 * side) * kinds.follow[k] * trend)
+                total += part
+                market.chance[side, k] = total
+            for k in range(kinds.first[venue], kinds.first[venue + 1]):
+                market.chance[side, k] /= total
+
+
+@lean_kernel
+def _ahead(market: Market, side: int, reach: float, width: float) -> int:
+    """Return the lots of a side whose triggers lie within ``reach`` of price."""
+    here = math.floor(math.log(market.now[PRICE]) / width)
+    away, total = 2 * side - 1, 0
+    for k in range(int(reach / width + 0.5) + 1):
+        total += market.mass[side, (here + away * k) & (market.mass.shape[1] - 1)]
+    return total
+
+
+@lean_kernel
+def _drift(market: Market, rules: Rules, oi: int) -> float:
+    """Return what the mechanisms add to each of a bar's returns: zero where they are switched off.
+
+    The magnet draws price to the side with more mass in reach, in proportion to the imbalance. The void turns price
+    back after a sweep behind which nothing is left to be swept.
+    """
+    drift = 0.0
+    if market.mass.shape[1] == 0 or oi <= 0:
+        return drift
+    if rules.magnet != 0.0:
+        above = _ahead(market, 1, rules.magnet_reach, rules.bin_width)
+        below = _ahead(market, 0, rules.magnet_reach, rules.bin_width)
+        if above + below > 0:
+            drift += rules.magnet * rules.step_volatility * (above - below) / (above + below)
+    pressure = market.now[PRESSURE]
+    if rules.void != 0.0 and abs(pressure) >= rules.void_swept:
+        side = 1 if pressure > 0 else 0
+        if _ahead(market, side, rules.void_reach, rules.bin_width) < rules.void_mass * oi:
+            drift -= (2 * side - 1) * rules.void * rules.step_volatility
+    return drift
+
+
+@lean_kernel
 def advance(
-    market: Market, draws: Draws, rules: Rules, first: int, last: int, prices: FloatArray, flows: IntArray
-) -> None:
+    market: Market, draws: Draws, kinds: Kinds, rules: Rules, first: int, last: int, prices: FloatArray, flows: IntArray
+) -> int:
     """Run bars ``first`` to ``last - 1``; stopping and going on anywhere changes nothing.
 
     In each step the value moves and the book recovers; then whoever price has reached is forced out, nearest trigger
@@ -251,54 +446,62 @@ def advance(
     ----------
     market
         Changed in place.
-    draws, rules
-        See :class:`Draws`, :class:`Rules`.
+    draws, kinds, rules
+        See :class:`Draws`, :class:`Kinds`, :class:`Rules`.
     first, last
         Bars, counted from the start of the draws.
     prices
-        Shape (bars, 4): open, high, low and close are written here.
+        Shape (bars, 5): the columns of ``PRICES`` are written here.
     flows
-        Shape (bars, 6): the columns of ``FLOWS`` are written here, lots.
+        Shape (bars, venues, 6): the columns of ``FLOWS`` are written here, lots.
+
+    Returns
+    -------
+    bar
+        ``last``, or the bar before which the market needs more slots.
     """
-    now, handed = market.now, np.zeros(2, np.int64)
+    now, books = market.now, len(market.sizes)
     for bar in range(first, last):
-        previous = high = low = now[PRICE]
-        oi = flows[bar - 1, 1] if bar > 0 else 0
+        for book in range(books):
+            if market.sizes[book] + rules.steps_per_bar * rules.cohorts > market.key.shape[1]:
+                return bar
+        prices[bar, 0] = prices[bar, 1] = prices[bar, 2] = previous = now[PRICE]
+        prices[bar, 4] = 0.0
+        oi = 0
+        for venue in range(books // 2):
+            flows[bar, venue, OPEN_INTEREST] = flows[bar - 1, venue, OPEN_INTEREST] if bar > 0 else 0
+            oi += flows[bar, venue, OPEN_INTEREST]
+        drift = _drift(market, rules, oi)
+        _tilt(market, kinds, rules)
         for step in range(bar * rules.steps_per_bar, (bar + 1) * rules.steps_per_bar):
             before = now[PRICE]
-            now[VALUE] += draws.returns[step]
+            now[VALUE] += draws.returns[step] + drift
             now[DISPLACEMENT] *= rules.resilience
-            _reprice(now, rules.impact, rules.ticks)
-            high, low = max(high, now[PRICE]), min(low, now[PRICE])
-            born = int(rules.born * draws.activity[step])
-            traded = born
-            handed[:] = 0
+            _reprice(now, rules.impact, rules.tick)
+            prices[bar, 1], prices[bar, 2] = max(prices[bar, 1], now[PRICE]), min(prices[bar, 2], now[PRICE])
+            for book in range(books):
+                market.handed[book] = 0
+            _force(market, rules, bar, prices, flows)
             for side in range(2):
-                sign = 2 * side - 1  # longs are forced to sell, shorts to buy
-                cohort = _next(market, BY_KEY, side, sign * now[PRICE])
-                while cohort >= 0:
-                    lots, matched = _leave(market, side, cohort, rules.closing_share, handed)
-                    flows[bar, (4 if market.stopped[side, cohort] else 2) + side] += lots
-                    traded += lots
-                    oi -= matched
-                    now[DISPLACEMENT] += sign * lots
-                    now[VALUE] += sign * lots * rules.permanent
-                    _reprice(now, rules.impact, rules.ticks)
-                    high, low = max(high, now[PRICE]), min(low, now[PRICE])
-                    cohort = _next(market, BY_KEY, side, sign * now[PRICE])
-            for side in range(2):
-                cohort = _next(market, BY_DUE, side, step)
-                while cohort >= 0:
-                    lots, matched = _leave(market, side, cohort, rules.closing_share, handed)
-                    traded += lots
-                    oi -= matched
-                    cohort = _next(market, BY_DUE, side, step)
-            for side in range(2):
-                _open_all(market, draws, rules.cohorts, side, step, born + handed[side])
-            oi += born
+                for book in range(side, books, 2):
+                    while market.sizes[book] > 0 and market.due[book, market.heaps[BY_DUE, book, 0]] <= step:
+                        _leave(market, rules, book, market.heaps[BY_DUE, book, 0], flows[bar, book // 2])
             move = abs(np.log(now[PRICE] / before)) / rules.step_volatility
-            flows[bar, 0] += traded + int(rules.churn * (draws.activity[step] + move) / 2)
-        flows[bar, 1] = oi
-        prices[bar, 0], prices[bar, 1], prices[bar, 2], prices[bar, 3] = previous, high, low, now[PRICE]
-        true_range = np.log(high / low)  # a bar opens at the close before, which is therefore inside it
+            for venue in range(books // 2):
+                born = int(rules.born[venue] * draws.activity[step])
+                for side in range(2):
+                    book = 2 * venue + side
+                    _open_all(market, draws, kinds, rules, book, step, born + market.handed[book])
+                flows[bar, venue, OPEN_INTEREST] += born
+                flows[bar, venue, VOLUME] += born + int(rules.churn[venue] * (draws.activity[step] + move) / 2)
+            prices[bar, 4] += now[SHIFT] / rules.steps_per_bar
+        prices[bar, 3] = now[PRICE]
+        true_range = np.log(prices[bar, 1] / prices[bar, 2])  # a bar opens at the close before, so inside it
         now[ATR] += (true_range - now[ATR]) / rules.atr_bars
+        now[MOMENTUM] += (np.log(now[PRICE] / previous) - now[MOMENTUM]) / rules.momentum_bars
+        forced = 0
+        for venue in range(books // 2):
+            for k in (LIQUIDATED, STOPPED):
+                forced += flows[bar, venue, k + 1] - flows[bar, venue, k]
+        now[PRESSURE] = now[PRESSURE] * rules.pressure_left + (forced / oi if oi > 0 else 0.0)
+    return last

@@ -8,11 +8,13 @@ a distribution of distances that was measured over such accounts.
 from __future__ import annotations
 
 import functools
+import json
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import AwareDatetime, Field, model_validator
@@ -23,13 +25,21 @@ from forcedflow.tables import FloatArray, Side
 from forcedflow.venues.rules import Rule
 from forcedflow.venues.schedules import load_venue, locate, names, read_toml
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
     "AtrStop",
+    "Distance",
+    "Distances",
     "MarginChange",
     "Profile",
     "RoundStop",
     "SwingStop",
     "Thresholds",
+    "Tier",
+    "Window",
+    "dump_profile",
     "load_profile",
     "profile_names",
     "schedule_changes",
@@ -302,13 +312,42 @@ def profile_names() -> tuple[str, ...]:
     return names(_FOLDER)
 
 
-@functools.cache
-def load_profile(name_or_path: str) -> Profile:
-    """Return a profile by name or TOML path; a file is read once per process.
+def dump_profile(profile: Profile) -> str:
+    """Return a profile as the text of its TOML file; :func:`load_profile` reads the same profile back."""
+    lines = [f"{key} = {json.dumps(getattr(profile, key), ensure_ascii=False)}" for key in ("name", "title", "source")]
+    if profile.fitted_window is not None:
+        lines.append(f"fitted_window = {_inline(profile.fitted_window)}")
+    lines += [*_rows("tiers", profile.tiers), *_rows("stops", profile.stops)]
+    if profile.distances is not None:
+        lines += ["", "[distances]", f"notional = {profile.distances.notional!r}"]
+        lines += [*_rows("long", profile.distances.long), *_rows("short", profile.distances.short)]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(key: str, rows: Sequence[Settings]) -> list[str]:
+    return [f"{key} = [", *(f"    {_inline(row)}," for row in rows), "]"] if rows else []
+
+
+def _inline(row: Settings) -> str:
+    """Return an inline table: numbers in full, times as TOML has them, text quoted."""
+    values = {key: getattr(row, key) for key in type(row).model_fields}
+    written = {
+        key: value.isoformat() if isinstance(value, datetime) else json.dumps(value) for key, value in values.items()
+    }
+    return f"{{ {', '.join(f'{key} = {value}' for key, value in written.items())} }}"
+
+
+def load_profile(name_or_path: str | Profile) -> Profile:
+    """Return a profile by name or TOML path (a file is read once per process), or the profile itself.
 
     Raises
     ------
     VenueError
         If there is no such profile, or the file contradicts its form or itself.
     """
+    return name_or_path if isinstance(name_or_path, Profile) else _read_profile(name_or_path)
+
+
+@functools.cache
+def _read_profile(name_or_path: str) -> Profile:
     return read_toml(Profile, locate(_FOLDER, name_or_path, "profile"))
