@@ -1,0 +1,1 @@
+"""What reads many runs: the evidence for and against a hypothesis."""
