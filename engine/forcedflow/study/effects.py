@@ -78,11 +78,24 @@ class Matter:
         own = self.outcome(self.cases)
         if self.treated is not None:
             return Sample(own, self.day, self.treated.astype(np.float64), self.stratum)
-        if self.hypothesis.outcome in {"touch", "markout"}:
+        if kind == "markout":
+            return self.fills(np.arange(len(self.cases)), mirrored(self.cases))
+        if self.hypothesis.outcome == "touch":
             own = own - self.outcome(mirrored(self.cases))
         elif kind == "stop":
             own = own - self._dealt(rng)
         return Sample(own, self.day)
+
+    def fills(self, like: IntArray, controls: Cases) -> Sample:
+        """Return the markouts of the cases' filled orders against those of the controls' (``like``: whose they are).
+
+        Fill by fill, since a level that is filled more often would differ in its sum by whatever a fill is worth.
+        """
+        y = np.concatenate((self.outcome(self.cases), self.outcome(controls)))
+        day = np.concatenate((self.day, self.day[like]))
+        x = np.repeat((1.0, 0.0), (len(self.cases), len(controls)))
+        filled = np.isfinite(y)
+        return Sample(y[filled], day[filled], x[filled])
 
     def _dealt(self, rng: np.random.Generator) -> FloatArray:
         """Mean outcome of each entry with stop distances, in ATR, dealt among all."""
@@ -117,7 +130,7 @@ def gather(hypothesis: Hypothesis, bars: Bars, events: Events) -> Matter:
         with np.errstate(all="ignore"):
             distance = side * np.log(Expression.of(hypothesis.level)(some) / some.close)
         ahead = np.isfinite(distance) & (distance > 0)
-        some, side, distance = some[ahead], side[ahead], distance[ahead]
+        some, side, distance = some[ahead], side[ahead], distance[ahead].astype(np.float64)
     if hypothesis.outcome == "displacement":
         side = np.ones_like(side)
     kept = decluster(some.bar, horizon + hold)
@@ -129,7 +142,7 @@ def gather(hypothesis: Hypothesis, bars: Bars, events: Events) -> Matter:
 
 
 def _strata(hypothesis: Hypothesis, events: Events) -> IntArray:
-    """Return the stratum of each event: its side, and its third of each matched expression; NaN is a third of its own."""
+    """Return the stratum of each event: its side and its third of each matched expression, NaN apart."""
     stratum = (events.side > 0).astype(np.int64)
     for text in hypothesis.match:
         value = Expression.of(text)(events)

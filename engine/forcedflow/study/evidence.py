@@ -1,12 +1,12 @@
 """Evidence for and against hypotheses on a dataset: effects, intervals, p-values, and a plain verdict.
 
-``evidence("btcusdt-5m", ["magnet"])`` registers the hypothesis, replays the market once as it was and some hundred times
-as it was not, and sets what was seen beside what chance makes.
+``evidence("btcusdt-5m", ["magnet"])`` registers the hypothesis, replays the market once as it was and some hundred
+times as it was not, and sets what was seen beside what chance makes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,8 +22,7 @@ from forcedflow.study.effects import Matter, gather
 from forcedflow.study.hypothesis import Hypothesis, load_hypothesis
 from forcedflow.study.inference import ALPHA, Estimate, adjust, estimate, rank_p
 from forcedflow.study.nulls import NULLS, check_pair
-from forcedflow.study.placebo import flip, other_holders, placebos
-from forcedflow.study.registry import Registry
+from forcedflow.study.placebo import other_holders, placebos
 from forcedflow.tables import PLAUSIBLE_RATE, FloatArray
 
 if TYPE_CHECKING:
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
 
     from forcedflow.data.bars import Bars
     from forcedflow.market.tape import Tape
-    from forcedflow.study.registry import Registration
+    from forcedflow.study.registry import Registration, Registry
 
-__all__ = ["EvidenceSettings", "Finding", "Test", "evidence"]
+__all__ = ["EvidenceSettings", "Finding", "Test", "evidence", "report", "symmetry_check"]
 
 _SHUFFLES: Final = 19
 _STREAM: Final = 4  # of chance, apart from those of the placebos
@@ -104,8 +103,8 @@ def evidence(
     dataset
         A dataset, a name in the catalog, or the path of its TOML file.
     hypotheses
-        Names of shipped ones, TOML files, mappings or objects. Several are tested as one family: each has also a p-value
-        that holds for all of them together.
+        Names of shipped ones, TOML files, mappings or objects. Several are tested as one family: each has also a
+        p-value that holds for all of them together.
     nulls
         In place of those that each hypothesis names.
     registry
@@ -144,6 +143,57 @@ def evidence(
             h = finding.hypothesis
             registry.see(h.name, h.digest, data.data_hash, dataset=data.name, verdict=finding.verdict)
     return found
+
+
+def report(dataset: Dataset, findings: Sequence[Finding], command: str = "") -> dict[str, Any]:
+    """Return findings as plain values: what ``--json`` prints and the page is drawn from."""
+    bars = dataset.bars
+    return {
+        "dataset": dataset.name,
+        "title": dataset.title,
+        "data_hash": dataset.data_hash,
+        "from": time_text(int(bars.ts[0])),
+        "to": time_text(int(bars.close_ts[-1])),
+        "bars": len(bars),
+        "command": command,
+        "findings": [_plain(finding, bars.interval) for finding in findings],
+    }
+
+
+def _plain(finding: Finding, interval: int) -> dict[str, Any]:
+    h = finding.hypothesis
+    horizon, hold = h.bars(interval)
+    note = finding.registration
+    return {
+        **h.model_dump(mode="json", exclude={"nulls", "hold"}),
+        "unit": h.unit,
+        "horizon_bars": horizon,
+        "hold_bars": hold,
+        "digest": h.digest,
+        "registration": None if note is None else note.sentence,
+        "changed_after_a_look": None if note is None else note.changed,
+        "verdict": finding.verdict,
+        "sentence": finding.sentence,
+        "asked": finding.asked,
+        "kept": finding.kept,
+        "coverage": finding.coverage,
+        "caveats": list(finding.caveats),
+        "tests": [_plain_test(test) for test in finding.tests],
+    }
+
+
+def _plain_test(test: Test) -> dict[str, Any]:
+    nothing = dict.fromkeys(f.name for f in fields(Estimate))
+    drawn = None if test.drawn is None else [float(t) if np.isfinite(t) else None for t in test.drawn]
+    return {
+        "null": test.null,
+        "title": test.title,
+        "symmetry": test.symmetry,
+        **(nothing if test.estimate is None else asdict(test.estimate)),
+        "p_family": test.p_family,
+        "rejects": test.rejects(),
+        "drawn": drawn,
+    }
 
 
 class _Study:
@@ -215,9 +265,10 @@ class _Study:
             seed=self.settings.seed, jobs=self.settings.jobs, progress=self._count,
         )  # fmt: skip
         for k, sample in zip(at, differences, strict=True):
-            tests[k]["shuffled_leverage"] = _test(
-                "shuffled_leverage", estimate(sample, self.hypotheses[k].tail, self._rng())
-            )
+            found = estimate(sample, self.hypotheses[k].tail, self._rng())
+            if found is not None:  # a sample of daily differences counts days: these are the events behind them
+                found = replace(found, n=len(own[k]) if own[k].x is None else int(own[k].x.sum()))
+            tests[k]["shuffled_leverage"] = _test("shuffled_leverage", found)
 
     def _count(self, done: int, total: int) -> None:
         self._done += 1
@@ -260,8 +311,9 @@ def _among(own: Estimate, effect: FloatArray, t: FloatArray, tail: str) -> Estim
 def symmetry_check(bars: Bars, seed: int) -> dict[str, float]:
     """Return p-values (two-sided) of three ways in which signs of bars may not be exchangeable, against flipped bars.
 
-    ``drift``: bars rise more than they fall; ``memory``: a bar's sign says something of the next one's; ``leverage``: falls
-    are followed by larger bars than rises. Each is a correlation, so flipping signs alone shows how large chance makes it.
+    ``drift``: bars rise more than they fall; ``memory``: a bar's sign says something of the next one's; ``leverage``:
+    falls are followed by larger bars than rises. Each is a correlation, so flipping signs alone shows how large
+    chance makes it.
     """
     step = np.diff(np.log(bars.close))
     if len(step) < 3 or not step.any():
@@ -308,12 +360,14 @@ def _finding(
     rate = tape.implied_liquidation_rate
     if rate is not None and not PLAUSIBLE_RATE[0] <= rate <= PLAUSIBLE_RATE[1]:
         low, high = PLAUSIBLE_RATE
-        caveats.append(f"the map implies {rate:.2%} of open interest liquidated a day; prints say {low:.1%} to {high:.0%}")
+        caveats.append(
+            f"the map implies {rate:.2%} of open interest liquidated a day; prints say {low:.1%} to {high:.0%}"
+        )
     broken = [f"{_ASYMMETRY[name]} (p {p:.3f})" for name, p in asymmetric.items() if p <= ALPHA]
     if broken:
         caveats.append(
-            f"signs of bars are not exchangeable here: {'; '.join(broken)}. Tests that rest on the fair coin may reject "
-            "for that alone"
+            f"signs of bars are not exchangeable here: {'; '.join(broken)}. Tests that rest on the fair coin may "
+            "reject for that alone"
         )
     span = f"{time_text(int(tape.bars.ts[0]))} to {time_text(int(tape.bars.close_ts[-1]))}"
     caveats.append(f"{matter.asked} events, {len(matter.cases)} without overlap, {span}")
@@ -338,6 +392,9 @@ def _verdict(h: Hypothesis, tests: tuple[Test, ...], note: Registration | None) 
         return "not found", f"Not found: {figures}. Chance makes as much; {unseen}."
     unmoved = [test.null for test in tests[1:] if not test.rejects()]
     if unmoved:
-        return "unclear", f"Unclear: {figures} is more than the first null makes, but {', '.join(unmoved)} can explain it."
+        return (
+            "unclear",
+            f"Unclear: {figures} is more than the first null makes, but {', '.join(unmoved)} can explain it.",
+        )
     changed = " It was changed after a look at this data." if note is not None and note.changed else ""
     return "found", f"Found: {figures}, more than any of the {len(tests)} nulls makes.{changed}"

@@ -99,7 +99,7 @@ class Expression:
         return value.astype(np.bool_ if self.is_condition else np.float64)
 
 
-def _check(node: ast.expr, where: str) -> bool:
+def _check(node: ast.expr, where: str) -> bool:  # noqa: PLR0911  (one return a kind of node)
     """Check a node and all below it; return whether it is a condition."""
 
     def need(part: ast.expr, condition: bool) -> None:
@@ -147,7 +147,7 @@ def _check(node: ast.expr, where: str) -> bool:
     )
 
 
-def _value(node: ast.expr, events: Events) -> Any:
+def _value(node: ast.expr, events: Events) -> Any:  # noqa: PLR0911
     match node:
         case ast.Constant(value=value):
             return value

@@ -37,7 +37,8 @@ _KINDS: Final = {kind.title: kind for kind in EventKind}
 class Hypothesis(Settings):
     """A claim about what follows an event.
 
-    Everything that an expression can name is known at the close of the event's bar; the outcome begins with the next bar.
+    Everything that an expression can name is known at the close of the event's bar; the outcome begins with the next
+    bar.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="by which it is asked for")

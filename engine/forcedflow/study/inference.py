@@ -1,8 +1,9 @@
 """Inference on events: days as clusters, few of them by the wild bootstrap, families by the largest statistic.
 
-Sources: Cameron and Miller (2015), A Practitioner's Guide to Cluster-Robust Inference (CR1); Cameron, Gelbach and Miller
-(2008), Bootstrap-Based Improvements for Inference with Clustered Errors (the null imposed); Webb (2014) for weights where
-clusters are very few; Westfall and Young (1993) for the step-down; Hansen (2005) and Romano and Wolf (2005) by ``arch``.
+Sources: Cameron and Miller (2015), A Practitioner's Guide to Cluster-Robust Inference (CR1); Cameron, Gelbach and
+Miller (2008), Bootstrap-Based Improvements for Inference with Clustered Errors (the null imposed); Webb (2014) for
+weights where clusters are very few; Westfall and Young (1993) for the step-down; Hansen (2005) and Romano and Wolf
+(2005) by ``arch``.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from forcedflow.errors import SettingsError
-from forcedflow.tables import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from forcedflow.tables import FloatArray, IntArray
 
 __all__ = [
     "ALPHA",
@@ -127,8 +129,7 @@ class _Sums:
         treated_days = len(np.unique(day[treated]))
         if treated.sum() < MIN_EVENTS or treated_days < MIN_DAYS or len(y) <= parameters:
             return None
-        xy = np.bincount(cluster, x * y, len(days))
-        xx = np.bincount(cluster, x * x, len(days))
+        xy, xx = (np.bincount(cluster, part, len(days)).astype(np.float64) for part in (x * y, x * x))
         return cls(days, xy, xx, len(y), parameters, int(treated.sum()), treated_days)
 
     def fit(self, weight: FloatArray | None = None) -> tuple[Any, Any, Any]:
@@ -161,8 +162,8 @@ def influence(sample: Sample) -> tuple[IntArray, FloatArray] | None:
 def estimate(sample: Sample, tail: str, rng: np.random.Generator) -> Estimate | None:
     """Return the effect with its inference against an effect of zero, or None where events or days are too few.
 
-    Errors are clustered by day. Where days with (treated) events are fewer than forty, p and interval come from the wild
-    cluster bootstrap with the null imposed; else from Student's t with clusters less one degrees of freedom.
+    Errors are clustered by day. Where days with (treated) events are fewer than forty, p and interval come from the
+    wild cluster bootstrap with the null imposed; else from Student's t with clusters less one degrees of freedom.
     """
     from scipy.special import stdtr, stdtrit  # noqa: PLC0415  (needed where evidence is asked for only)
 
@@ -239,7 +240,7 @@ def adjust(observed: FloatArray, drawn: FloatArray, tails: Sequence[str]) -> Flo
     if not len(tested):
         return adjusted
     table = np.vstack((observed, np.nan_to_num(drawn, nan=0.0)))[:, tested]
-    sign = np.array([{"greater": 1.0, "less": -1.0, "two-sided": 0.0}[tails[k]] for k in tested])
+    sign = np.array([{"greater": 1.0, "less": -1.0, "two-sided": 0.0}[tails[int(k)]] for k in tested])
     spread = table.std(axis=0)  # the data's row is in it, so that rows remain exchangeable
     table = (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     table = np.where(sign == 0.0, np.abs(table), sign * table)
@@ -290,4 +291,7 @@ def superior_settings(returns: FloatArray, *, block: float | None = None, seed: 
     spa.compute()
     step = StepM(nothing, losses, size=ALPHA, block_size=length, reps=1000, seed=seed)
     step.compute()
-    return {"spa": float(spa.pvalues["consistent"]), "superior": [int(varying[k]) for k in step.superior_models]}
+    return {
+        "spa": float(spa.pvalues["consistent"]),
+        "superior": [int(varying[int(str(k))]) for k in step.superior_models],
+    }

@@ -79,9 +79,10 @@ def check_pair(hypothesis: Hypothesis, name: str) -> Null:
 class _Hazard:
     """How likely a level at some distance is touched within the horizon, at bars as volatile as this one.
 
-    The scale of the coming excursion is predicted at each bar from what is known at it (ATR, short and long volatility,
-    hour of the day; log-linear least squares over all bars), and the chance is the share of excursions, both sides of
-    all bars, that went at least so many scales.
+    The scale of the coming excursion is predicted at each bar from what is known at it (ATR, short and long volatility
+    before it, its own range, hour of the day; log-linear least squares over all bars), and the chance is the share of
+    excursions, both sides of all bars, that went at least so many scales. The bar's own range matters: it is large at
+    most events, or they would not have happened, and the bars that follow a large one are large.
     """
 
     scale: FloatArray
@@ -93,9 +94,10 @@ class _Hazard:
     def of(cls, tape: Tape, matter: Matter) -> _Hazard:
         above, below = excursions(matter.prices, matter.horizon)
         market, bars = tape.market_bars, tape.bars
-        columns = [market[name] for name in ("atr", "vol_short", "vol_long")]
+        columns: list[FloatArray] = [market[name] for name in ("atr", "vol_short", "vol_long")]
         known = np.all([column > 0 for column in columns], axis=0)
         hour = bars.close_ts % DAY // HOUR
+        columns.append(matter.prices.high - matter.prices.low + 0.1 * market["atr"])  # a bar may have no range at all
         design = np.column_stack(
             [np.log(np.maximum(column, _TINY)) for column in columns] + [hour == h for h in np.unique(hour)]
         ).astype(np.float64)
@@ -103,7 +105,8 @@ class _Hazard:
         fitted = known[: len(reach)] & (reach > 0)
         if not fitted.any():
             return cls(np.full(len(bars), np.nan), np.zeros(0))
-        beta = np.linalg.lstsq(design[: len(reach)][fitted], np.log(reach[fitted]), rcond=None)[0]
+        rows = design[: len(reach)][fitted]
+        beta = np.linalg.pinv(rows.T @ rows) @ (rows.T @ np.log(reach[fitted]))  # an hour without bars has none
         scale = np.where(known, np.exp(design @ beta), np.nan)
         here = scale[: len(reach)][fitted]
         return cls(scale, np.sort(np.concatenate((above[fitted] / here, below[fitted] / here))))
@@ -116,15 +119,19 @@ class _Hazard:
 
 
 def _surprise(tape: Tape, matter: Matter) -> Callable[[Cases], FloatArray]:
-    """Return what scores a case: whether its level is touched, less the chance by distance; or its markout."""
-    if family(matter.hypothesis) != "touch":
-        return matter.outcome
+    """Return what scores a case: whether its level is touched, less the chance that distance gives it."""
     hazard = _Hazard.of(tape, matter)
     return lambda cases: matter.outcome(cases, "touch") - hazard.chance(cases)
 
 
-def _against(matter: Matter, score: Callable[[Cases], FloatArray], like: IntArray, controls: Cases) -> Sample:
-    """Return each case's score less the mean of its controls'; ``like`` is the case of each control, ascending."""
+def _against(tape: Tape, matter: Matter, like: IntArray, controls: Cases) -> Sample:
+    """Return the scores of cases against controls; ``like`` is the case of each control, ascending.
+
+    Of touches and moves: each case's score less the mean of its controls'. Of markouts: fills of cases and of controls.
+    """
+    if family(matter.hypothesis) == "markout":
+        return matter.fills(like, controls)
+    score = _surprise(tape, matter) if family(matter.hypothesis) == "touch" else matter.outcome
     count = np.bincount(like, minlength=len(matter.cases))
     total = np.bincount(like, score(controls), len(matter.cases)) if len(like) else np.zeros(len(matter.cases))
     met = count > 0
@@ -145,7 +152,7 @@ def _distance_only(tape: Tape, matter: Matter, rng: np.random.Generator) -> Samp
 
 
 def _centred(tape: Tape, matter: Matter, rng: np.random.Generator, centre: FloatArray) -> Sample:
-    """Against levels of a smooth map: a Laplace density about ``centre`` (log price from the close), as wide as the zones."""
+    """Against levels of a smooth map: Laplace about ``centre`` (log price from the close), as wide as the zones lie."""
     cases = matter.cases
     if not len(cases):
         return Sample(np.zeros(0), matter.day)
@@ -155,7 +162,7 @@ def _centred(tape: Tape, matter: Matter, rng: np.random.Generator, centre: Float
     place = centre[cases.bar][like] + rng.laplace(0.0, multiple.mean(), len(like)) * atr
     distance = np.clip(np.abs(place) / atr, multiple.min(), multiple.max()) * atr
     side = np.where(place >= 0, 1, -1)
-    return _against(matter, _surprise(tape, matter), like, Cases(cases.bar[like], side, atr, distance))
+    return _against(tape, matter, like, Cases(cases.bar[like], side, atr, distance))
 
 
 def _spot_centred(tape: Tape, matter: Matter, rng: np.random.Generator) -> Sample:
@@ -183,7 +190,7 @@ def _round_prices(tape: Tape, matter: Matter, rng: np.random.Generator) -> Sampl
     rows = np.flatnonzero(price > 0)  # a step below a small price there is none
     distance = cases.side[rows] * (np.log(price[rows]) - close[rows])
     controls = Cases(cases.bar[rows], cases.side[rows], cases.atr[rows], distance)
-    return _against(matter, _surprise(tape, matter), rows, controls)
+    return _against(tape, matter, rows, controls)
 
 
 def _round_step(price: FloatArray) -> FloatArray:
@@ -226,11 +233,11 @@ def _time_shifted(tape: Tape, matter: Matter, rng: np.random.Generator) -> Sampl
     rows, bars = np.concatenate(like), np.concatenate(found)
     multiple = cases.distance / cases.atr
     controls = Cases(bars, cases.side[rows], atr[bars], multiple[rows] * atr[bars])
-    return _against(matter, _surprise(tape, matter), rows, controls)
+    return _against(tape, matter, rows, controls)
 
 
 def _matched_controls(tape: Tape, matter: Matter, rng: np.random.Generator) -> Sample:
-    """Treated events against the others; without those, against bars of like momentum and volatility without an event."""
+    """Treated events against the others; else events against bars of like momentum and volatility."""
     if matter.treated is not None:
         return matter.sample(rng)
     from scipy.spatial import KDTree  # noqa: PLC0415  (needed where evidence is asked for only)
@@ -252,12 +259,14 @@ def _matched_controls(tape: Tape, matter: Matter, rng: np.random.Generator) -> S
     unit = np.array([np.sqrt((momentum[pool] ** 2).mean()), pace[pool].std()])
     unit[unit == 0] = 1.0
     # Each bar twice, as it was and mirrored: a fall is matched with the rise that looks like it.
-    both = np.concatenate((np.column_stack((momentum[pool], pace[pool])), np.column_stack((-momentum[pool], pace[pool]))))
+    both = np.concatenate(
+        (np.column_stack((momentum[pool], pace[pool])), np.column_stack((-momentum[pool], pace[pool])))
+    )
     here = np.column_stack((cases.side * momentum[cases.bar], pace[cases.bar]))[asked]
     found = np.atleast_2d(KDTree(both / unit).query(here / unit, NEIGHBOURS)[1]).ravel()
     like = np.repeat(np.flatnonzero(asked), NEIGHBOURS)
     bar, side = pool[found % len(pool)], np.where(found < len(pool), 1, -1)
-    return _against(matter, matter.outcome, like, Cases(bar, side, market["atr"][bar], np.full(len(bar), np.nan)))
+    return _against(tape, matter, like, Cases(bar, side, market["atr"][bar], np.full(len(bar), np.nan)))
 
 
 def _only(matter: Matter, rows: BoolArray) -> Matter:
@@ -274,8 +283,8 @@ _LEVELS = "it compares levels, and this outcome has none"
 NULLS: Final = {
     "path_placebo": Null(
         "Path placebo: the whole engine on paths whose bars are flipped up or down at random",
-        f"signs of bars are exchangeable: {_SIGN}; falls are no more violent than rises. Sizes of bars, volume and changes "
-        "of open interest stay in their order",
+        f"signs of bars are exchangeable: {_SIGN}; falls are no more violent than rises. Sizes of bars, volume and "
+        "changes of open interest stay in their order",
         frozenset({"touch", "markout", "stop", "contrast", "move", "size"}),
         "",
     ),
@@ -289,7 +298,7 @@ NULLS: Final = {
         "Mirrored map: the same distance on the other side of price",
         _SIGN,
         frozenset({"touch", "markout", "move"}),
-        "a stop on the other side is another trade, a contrast between events has no mirror image, and a size is its own",
+        "a stop on the other side is another trade, a contrast of events has no mirror image, and a size is its own",
         _as_scored,
     ),
     "distance_only": Null(

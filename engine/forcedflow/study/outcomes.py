@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from forcedflow.tables import FloatArray, IntArray
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forcedflow.data.bars import Bars
+    from forcedflow.tables import FloatArray, IntArray
 
 __all__ = ["OUTCOMES", "Cases", "LogBars", "excursions", "measure"]
 
@@ -118,7 +117,7 @@ def _window(prices: LogBars, cases: Cases, horizon: int, hold: int) -> _Window:
 
 def _first_touch(w: _Window) -> FloatArray:
     level, image = w.first(w.toward >= w.distance), w.first(w.away >= w.distance)
-    return np.sign(image - level).astype(np.float64)
+    return np.sign((image - level).astype(np.float64))
 
 
 def _touch(w: _Window) -> FloatArray:
@@ -126,12 +125,12 @@ def _touch(w: _Window) -> FloatArray:
 
 
 def _markout(w: _Window) -> FloatArray:
-    """Profit of an order that rests at the level: filled at the level, or at the open of a bar that begins beyond it."""
+    """Profit of an order at the level: filled there, or at the open of a bar that begins beyond; NaN unfilled."""
     rows, first = np.arange(len(w.atr)), w.first(w.toward >= w.distance)
     filled = first < w.horizon
     at = np.minimum(first, w.horizon - 1)
     price = np.maximum(w.open[rows, at], w.distance[:, 0])
-    return np.where(filled, (price - w.close[rows, at + w.hold]) / w.atr, 0.0)
+    return np.where(filled, (price - w.close[rows, at + w.hold]) / w.atr, np.nan)
 
 
 def _stop(w: _Window) -> FloatArray:

@@ -1,9 +1,9 @@
 """Nulls by replay: other paths, or other holders, taken through the whole engine.
 
 A path placebo keeps the size of every bar and flips some of them: each bar, as log distances from the close before it,
-is mirrored or not by a fair coin, and the path is put together again. Volume, times and venue data stay. Whatever the map
-or structure then seem to do to price, they do by chance. Only what the hypotheses need is recomputed: the market pass
-without snapshots, and their statistics, all hypotheses on the same paths.
+is mirrored or not by a fair coin, and the path is put together again. Volume, times and venue data stay. Whatever the
+map or structure then seem to do to price, they do by chance. Only what the hypotheses need is recomputed: the market
+pass without snapshots, and their statistics, all hypotheses on the same paths.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def flip(bars: Bars, signs: IntArray) -> Bars:
     up = signs > 0
 
     def moved(price: FloatArray) -> FloatArray:
-        return base + signs * (np.log(price) - before)
+        there: FloatArray = base + signs * (np.log(price) - before)
+        return there
 
     close, opened = base + step, moved(bars.open)
     high, low = moved(bars.high), moved(bars.low)
@@ -132,10 +133,11 @@ def other_holders(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Sample]:
-    """Return, for each hypothesis, what each day adds to its effect, less the mean of the same over maps of other holders.
+    """Return what each day adds to the effect of each hypothesis, less the mean of that over maps of other holders.
 
     The maps share the path, so their effects are not exchangeable with the own one's: one sees more events, the other
-    fewer. But where no map knows anything each effect has a mean of zero, and so has the difference; days tell its error.
+    fewer. But where no map knows anything each effect has a mean of zero, and so has the difference; days tell its
+    error.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """The registry of hypotheses: an append-only file that says what was asked before what was seen.
 
 Each line is one JSON object. ``asked`` is written before a hypothesis runs, with the digest of all that bears on its
-figures and the hash of the data; ``seen`` after its result is known. A hypothesis whose digest differs from one that was
-seen on the same data before was changed after a look, and the report says so.
+figures and the hash of the data; ``seen`` after its result is known. A hypothesis whose digest differs from one that
+was seen on the same data before was changed after a look, and the report says so.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class Registry:
                 line = json.loads(text)
                 _ = line["what"], line["name"], line["digest"], line["data"]
             except (ValueError, KeyError, TypeError):
-                raise RecordError(f"{self.path}, line {number}: not a line of the registry; move the file away") from None
+                raise RecordError(
+                    f"{self.path}, line {number}: not a line of the registry; move the file away"
+                ) from None
             lines.append(line)
         return lines
 
