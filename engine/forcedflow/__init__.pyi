@@ -20,6 +20,9 @@ from forcedflow.report import plot as plot
 from forcedflow.report.tearsheet import tearsheet as tearsheet
 from forcedflow.settings import AccountSettings as AccountSettings
 from forcedflow.settings import MarketSettings as MarketSettings
+from forcedflow.study.evidence import evidence as evidence
+from forcedflow.study.hypothesis import Hypothesis as Hypothesis
+from forcedflow.study.hypothesis import load_hypothesis as load_hypothesis
 from forcedflow.tables import Event as Event
 from forcedflow.tables import EventKind as EventKind
 from forcedflow.tables import Events as Events
@@ -46,6 +49,7 @@ __all__ = [
     "EventKind",
     "Events",
     "ForcedFlowError",
+    "Hypothesis",
     "KnownMap",
     "LiquidationMap",
     "MapSnapshots",
@@ -61,9 +65,11 @@ __all__ = [
     "check_strategy",
     "contrasts",
     "dataset_names",
+    "evidence",
     "find_strategy",
     "liquidation_price",
     "load_dataset",
+    "load_hypothesis",
     "load_run",
     "make_tape",
     "nearer",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from forcedflow.market.tape import Tape
     from forcedflow.study.registry import Registration, Registry
 
-__all__ = ["EvidenceSettings", "Finding", "Test", "evidence", "report", "symmetry_check"]
+__all__ = ["EvidenceSettings", "Finding", "NullTest", "evidence", "report", "symmetry_check"]
 
 _SHUFFLES: Final = 19
 _STREAM: Final = 4  # of chance, apart from those of the placebos
@@ -49,7 +49,7 @@ class EvidenceSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class NullTest:
     """One hypothesis under one null."""
 
     null: str
@@ -73,7 +73,7 @@ class Finding:
 
     hypothesis: Hypothesis
     registration: Registration | None
-    tests: tuple[Test, ...]
+    tests: tuple[NullTest, ...]
     asked: int
     """Events that met the condition."""
     kept: int
@@ -182,7 +182,7 @@ def _plain(finding: Finding, interval: int) -> dict[str, Any]:
     }
 
 
-def _plain_test(test: Test) -> dict[str, Any]:
+def _plain_test(test: NullTest) -> dict[str, Any]:
     nothing = dict.fromkeys(f.name for f in fields(Estimate))
     drawn = None if test.drawn is None else [float(t) if np.isfinite(t) else None for t in test.drawn]
     return {
@@ -222,7 +222,7 @@ class _Study:
         rng = [np.random.default_rng((self.settings.seed, 3)) for _ in self.hypotheses]  # as the placebos' scores
         own = [matter.sample(r) for matter, r in zip(self.matters, rng, strict=True)]
         estimates = [estimate(s, h.tail, self._rng()) for s, h in zip(own, self.hypotheses, strict=True)]
-        tests: list[dict[str, Test]] = [{} for _ in self.hypotheses]
+        tests: list[dict[str, NullTest]] = [{} for _ in self.hypotheses]
         self._placebos(estimates, tests)
         self._holders(own, tests)
         for k, names in enumerate(self.pairs):
@@ -237,7 +237,7 @@ class _Study:
             for h, note, found, matter in zip(self.hypotheses, notes, ordered, self.matters, strict=True)
         ]
 
-    def _placebos(self, estimates: list[Estimate | None], tests: list[dict[str, Test]]) -> None:
+    def _placebos(self, estimates: list[Estimate | None], tests: list[dict[str, NullTest]]) -> None:
         """Hold the hypotheses against the same placebo paths, one by one and as a family."""
         at = [k for k, names in enumerate(self.pairs) if "path_placebo" in names]
         if not at:
@@ -256,7 +256,7 @@ class _Study:
             p = float(family[column]) if len(at) > 1 and held is not None else None
             tests[k]["path_placebo"] = _test("path_placebo", held, t[:, column], p)
 
-    def _holders(self, own: list[Any], tests: list[dict[str, Test]]) -> None:
+    def _holders(self, own: list[Any], tests: list[dict[str, NullTest]]) -> None:
         at = [k for k, names in enumerate(self.pairs) if "shuffled_leverage" in names]
         if not at:
             return
@@ -279,8 +279,10 @@ class _Study:
         return np.random.default_rng((self.settings.seed, _STREAM))
 
 
-def _test(name: str, found: Estimate | None, drawn: FloatArray | None = None, p_family: float | None = None) -> Test:
-    return Test(name, NULLS[name].title, NULLS[name].symmetry, found, drawn, p_family)
+def _test(
+    name: str, found: Estimate | None, drawn: FloatArray | None = None, p_family: float | None = None
+) -> NullTest:
+    return NullTest(name, NULLS[name].title, NULLS[name].symmetry, found, drawn, p_family)
 
 
 def _among(own: Estimate, effect: FloatArray, t: FloatArray, tail: str) -> Estimate:
@@ -341,7 +343,7 @@ _ASYMMETRY: Final = {
 def _finding(
     h: Hypothesis,
     note: Registration | None,
-    tests: tuple[Test, ...],
+    tests: tuple[NullTest, ...],
     matter: Matter,
     tape: Tape,
     asymmetric: dict[str, float],
@@ -374,7 +376,7 @@ def _finding(
     return Finding(h, note, tests, matter.asked, len(matter.cases), coverage, verdict, sentence, tuple(caveats))
 
 
-def _verdict(h: Hypothesis, tests: tuple[Test, ...], note: Registration | None) -> tuple[str, str]:
+def _verdict(h: Hypothesis, tests: tuple[NullTest, ...], note: Registration | None) -> tuple[str, str]:
     """Return the verdict and say it in one plain sentence. The first null is the main one."""
     main = tests[0]
     e = main.estimate

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from forcedflow.settings import MarketSettings
-    from forcedflow.study.evidence import Test
+    from forcedflow.study.evidence import NullTest
     from forcedflow.study.hypothesis import Hypothesis
 
 __all__ = ["PairSize", "garch_market", "main", "sizes", "stronger_first", "trial"]
@@ -159,7 +159,7 @@ def trial(
     ]
 
 
-def _p(test: Test, tail: str, rng: np.random.Generator) -> dict[str, float | None]:
+def _p(test: NullTest, tail: str, rng: np.random.Generator) -> dict[str, float | None]:
     uniform = float(rng.random())
     if test.estimate is None:
         return {"p": None, "randomised": None}
@@ -216,16 +216,16 @@ def _page(entries: list[dict[str, Any]], command: str) -> str:
         "",
         f"Command: `{command}`, {datetime.now(UTC):%Y-%m-%d}, {len(entries)} markets.",
         "",
-        f"Each market is {MARKET_BARS:,} bars of 5 min of a driftless GARCH-t walk with open interest that knows nothing "
-        "of price; profile `hyperliquid-like`. Each hypothesis is held against each null it names, one pair at a time at "
-        f"5%; path placebos by rank among {PLACEBOS}. *Bound* is the number of rejections that {len(found)} perfect "
-        "tests all stay within with 95%. *Uniform* is the Kolmogorov-Smirnov p-value of randomised p-values, to be held "
-        f"against {ALPHA / len(found):.4f} for the family.",
+        f"Each market is {MARKET_BARS:,} bars of 5 min of a driftless GARCH-t walk with open interest that knows "
+        "nothing of price; profile `hyperliquid-like`. Each hypothesis is held against each null it names, one pair "
+        f"at a time at 5%; path placebos by rank among {PLACEBOS}. *Bound* is the number of rejections that "
+        f"{len(found)} perfect tests all stay within with 95%. *Uniform* is the Kolmogorov-Smirnov p-value of "
+        f"randomised p-values, to be held against {ALPHA / len(found):.4f} for the family.",
         "",
         f"- {held} of {len(found)} pairs reject no more often than the bound; the least uniform has p {low:.4f}.",
-        f'- The naive magnet, "the stronger cluster within 5% is touched first", holds on {first} of {touched} days with '
-        f"a touch: {first / max(touched, 1):.1%}, on walks without any attraction (profile `{NAIVE_PROFILE}`, whose "
-        "leverages are those of public maps).",
+        f'- The naive magnet, "the stronger cluster within 5% is touched first", holds on {first} of {touched} days '
+        f"with a touch: {first / max(touched, 1):.1%}, on walks without any attraction (profile `{NAIVE_PROFILE}`, "
+        "whose leverages are those of public maps).",
         "",
         "| hypothesis | null | markets | rejected | share | bound | uniform p |",
         "| --- | --- | --: | --: | --: | --: | --: |",
@@ -241,14 +241,14 @@ def _page(entries: list[dict[str, Any]], command: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the size of every test: ``python -m forcedflow.study.size --markets 500 --out docs/size.md``."""
     parser = argparse.ArgumentParser(prog="python -m forcedflow.study.size", description=main.__doc__)
-    parser.add_argument("--markets", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1000, help="of the first market; the others follow")
+    parser.add_argument("--markets", type=int, default=500, help="from each seed on")
+    parser.add_argument("--seed", type=int, nargs="+", default=[1000], help="of the first market; the others follow")
     parser.add_argument("--rows", type=Path, default=Path("results/size.jsonl"), help="kept as they come")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
-    numbers = range(given.seed, given.seed + given.markets)
+    numbers = [seed + k for seed in given.seed for k in range(given.markets)]
     entries = _rows(given.rows, numbers, garch_market)
-    words = ["--markets", str(given.markets), "--seed", str(given.seed), "--out", str(given.out)]
+    words = ["--markets", str(given.markets), "--seed", *map(str, given.seed), "--out", str(given.out)]
     given.out.write_text(
         _page(entries, shlex.join(["python", "-m", "forcedflow.study.size", *words])), encoding="utf-8"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from forcedflow.data import dataset_names, load_dataset
 from forcedflow.study.evidence import EvidenceSettings, evidence, report
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main", "page"]
+
+_ORDER: Final = ("found", "unclear", "not found", "too few")
 
 
 def page(reports: Sequence[dict[str, Any]], command: str) -> str:
@@ -36,14 +38,22 @@ def page(reports: Sequence[dict[str, Any]], command: str) -> str:
         f"{len(names)} hypotheses on {len(reports)} datasets, {total} pairs: "
         + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), key=lambda item: -item[1]))
         + ". *Found* needs every null of a hypothesis to be rejected at 5%, the path placebo for the family of all "
-        "hypotheses asked on that dataset. Where nothing is so anywhere, the path placebo alone still rejects something "
-        f"for the family on one dataset in twenty; there are {len(reports)}, and they are not independent: the same coins "
-        "and months lie behind several of them.",
+        "hypotheses asked on that dataset. Where nothing is so anywhere, the path placebo alone still rejects "
+        f"something for the family on one dataset in twenty; there are {len(reports)}, and they are not independent: "
+        "the same coins and months lie behind several of them.",
         "",
-        "Effects are those against the path placebo, intervals are 95%. *Least effect* is what such a sample would find "
-        "four times in five: where it is large, that nothing was found says little.",
+        "Effects are those against the path placebo, intervals are 95%. *Least effect* is what such a sample would "
+        "find four times in five: where it is large, that nothing was found says little.",
         "",
     ]
+    lines += ["## In short", ""]
+    for number in range(len(names)):
+        where: dict[str, list[str]] = {}
+        for told in reports:
+            where.setdefault(told["findings"][number]["verdict"], []).append(told["dataset"])
+        parts = [f"{verdict} on {', '.join(where[verdict])}" for verdict in _ORDER if verdict in where]
+        lines.append(f"- {reports[0]['findings'][number]['title']}: {'; '.join(parts)}.")
+    lines.append("")
     for number, name in enumerate(names):
         first = reports[0]["findings"][number]
         lines += [
