@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -12,18 +11,14 @@ from hypothesis import strategies as st
 
 from forcedflow.errors import SettingsError
 from forcedflow.study.expression import NAMES, Expression
-from forcedflow.tables import Events
+from forcedflow.tables import EVENT_COLUMNS, EVENT_INTS, Events
 
 
 def events(**columns: list[float]) -> Events:
     """Events of two rows, NaN where nothing is given."""
     rows = len(next(iter(columns.values())))
-    ints = {"bar", "ts", "kind", "side", "group", "channel"}
-    table = {
-        f.name: np.array(columns.get(f.name, [0] * rows if f.name in ints else [math.nan] * rows))
-        for f in fields(Events)
-    }
-    return Events(**table)
+    empty = {name: [0] * rows if name in EVENT_INTS else [math.nan] * rows for name in EVENT_COLUMNS}
+    return Events(**{name: np.array(values) for name, values in (empty | columns).items()})
 
 
 def test_columns_arithmetic_and_logic() -> None:
@@ -88,4 +83,4 @@ def test_any_text_is_read_or_refused_in_the_family(text: str) -> None:
 
 def test_no_name_reveals_the_future() -> None:
     """Every name is a column of an event, known at its close, or of its clock."""
-    assert set(NAMES) - {"hour", "weekday"} < {f.name for f in fields(Events)}
+    assert set(NAMES) - {"hour", "weekday"} < set(EVENT_COLUMNS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,10 +18,12 @@ import numpy.typing as npt
 
 from forcedflow.data.times import DAY, HOUR
 from forcedflow.errors import SettingsError
-from forcedflow.tables import Events
+from forcedflow.tables import EVENT_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from forcedflow.tables import Events
 
 __all__ = ["FUNCTIONS", "NAMES", "Expression"]
 
@@ -38,7 +40,7 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
 }
 _ARITY: Final = {"maximum": 2, "minimum": 2}
 _CALENDAR: Final = ("hour", "weekday")  # of the close, UTC; Monday is 0
-NAMES: Final = tuple(sorted({field.name for field in fields(Events)} - {"ts", "kind"} | set(_CALENDAR)))
+NAMES: Final = tuple(sorted({*EVENT_COLUMNS, *_CALENDAR} - {"ts", "kind"}))
 """What an expression may name: columns of events, and the hour and weekday of their bar's close."""
 
 _COMPARE: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
