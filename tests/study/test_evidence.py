@@ -71,6 +71,12 @@ def test_an_unfair_pair_is_refused_before_anything_is_replayed_or_registered(mar
     assert not registry.path.exists()
 
 
+def test_without_scipy_the_extra_is_named(market: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forcedflow.study.evidence.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"pip install 'forcedflow\[evidence\]'"):
+        evidence(market, ["magnet"])
+
+
 def test_a_change_after_a_look_reaches_the_report(market: Dataset, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "r.jsonl")
     magnet = load_hypothesis("magnet")

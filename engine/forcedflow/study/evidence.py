@@ -7,6 +7,7 @@ times as it was not, and sets what was seen beside what chance makes.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -115,10 +116,12 @@ def evidence(
     Raises
     ------
     SettingsError
-        For an unsound hypothesis, and for a null that is not valid for a hypothesis.
+        Without scipy; for an unsound hypothesis, and for a null that is not valid for a hypothesis.
     ForcedFlowError
         Whatever is wrong with the data.
     """
+    if find_spec("scipy") is None:
+        raise SettingsError("evidence needs scipy: pip install 'forcedflow[evidence]'")
     chosen = settings or EvidenceSettings()
     asked = [h if isinstance(h, Hypothesis) else load_hypothesis(h) for h in hypotheses]
     if not asked:
