@@ -112,11 +112,12 @@ def mirrored(cases: Cases) -> Cases:
     return Cases(cases.bar, -cases.side, cases.atr, cases.distance)
 
 
-def gather(hypothesis: Hypothesis, bars: Bars, events: Events) -> Matter:
+def gather(hypothesis: Hypothesis, bars: Bars, events: Events, prices: LogBars | None = None) -> Matter:
     """Pick the events that a hypothesis is about.
 
     Left out are events without an ATR, whose level lies behind price or is not known, those whose outcome the data does
-    not hold to its end, and those that begin before the outcome of the last kept one is over.
+    not hold to its end, and those that begin before the outcome of the last kept one is over. ``prices`` are the bars'
+    logarithms, where they are at hand.
     """
     horizon, hold = hypothesis.bars(bars.interval)
     rows = np.isin(events.kind, hypothesis.kinds) & (events.atr > 0) & (events.bar + horizon + hold < len(bars))
@@ -138,7 +139,7 @@ def gather(hypothesis: Hypothesis, bars: Bars, events: Events) -> Matter:
     treated = Expression.of(hypothesis.treated)(some) if hypothesis.treated else None
     cases = Cases(some.bar, side[kept], some.atr, distance[kept])
     stratum = _strata(hypothesis, some) if treated is not None else None
-    return Matter(hypothesis, bars, LogBars.of(bars), cases, treated, stratum, horizon, hold, asked)
+    return Matter(hypothesis, bars, prices or LogBars.of(bars), cases, treated, stratum, horizon, hold, asked)
 
 
 def _strata(hypothesis: Hypothesis, events: Events) -> IntArray:

@@ -24,6 +24,7 @@ from forcedflow.errors import SettingsError
 from forcedflow.market.tape import MarketPass
 from forcedflow.study.effects import gather
 from forcedflow.study.inference import Sample, influence, statistic
+from forcedflow.study.outcomes import LogBars
 from forcedflow.venues import load_profile
 
 if TYPE_CHECKING:
@@ -176,7 +177,8 @@ def _difference(own: Sample, others: list[Days | None]) -> Sample:
 
 def _samples(ran: MarketPass, hypotheses: Sequence[Hypothesis], seed: int) -> list[Sample]:
     events, bars = ran.events(), ran.dataset.bars
-    return [gather(h, bars, events).sample(np.random.default_rng((seed, _SCORES))) for h in hypotheses]
+    prices = LogBars.of(bars)
+    return [gather(h, bars, events, prices).sample(np.random.default_rng((seed, _SCORES))) for h in hypotheses]
 
 
 def _replay(dataset: Dataset, market: MarketSettings) -> MarketPass:
