@@ -31,6 +31,9 @@ from forcedflow.study.ensemble import Ensemble as Ensemble
 from forcedflow.study.results import Sweep as Sweep
 from forcedflow.study.results import load_sweep as load_sweep
 from forcedflow.study.sweep import sweep as sweep
+from forcedflow.study.evidence import evidence as evidence
+from forcedflow.study.hypothesis import Hypothesis as Hypothesis
+from forcedflow.study.hypothesis import load_hypothesis as load_hypothesis
 from forcedflow.tables import Event as Event
 from forcedflow.tables import EventKind as EventKind
 from forcedflow.tables import Events as Events
@@ -61,6 +64,7 @@ __all__ = [
     "Events",
     "Exchange",
     "ForcedFlowError",
+    "Hypothesis",
     "KnownMap",
     "LiquidationMap",
     "MapSnapshots",
@@ -81,10 +85,12 @@ __all__ = [
     "compare",
     "contrasts",
     "dataset_names",
+    "evidence",
     "find_strategy",
     "interop",
     "liquidation_price",
     "load_dataset",
+    "load_hypothesis",
     "load_run",
     "load_sweep",
     "make_tape",

@@ -1,1 +1,1 @@
-"""What reads many runs: parameter sweeps, walk-forward, search, and what may be believed of a best."""
+"""What reads many runs: sweeps, calibration and scores of the map, the evidence for and against a hypothesis."""
