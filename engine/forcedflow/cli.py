@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from forcedflow.data.series import Dataset
     from forcedflow.record import Run
-    from forcedflow.study.flow_score import FlowScore
-    from forcedflow.study.forecasts import Gain
-    from forcedflow.study.map_score import MapScore
+    from forcedflow.study.calibration.flow_score import FlowScore
+    from forcedflow.study.calibration.forecasts import Gain
+    from forcedflow.study.calibration.map_score import MapScore
 
 __all__ = ["app", "main"]
 
@@ -144,9 +144,9 @@ def sweep(
     """Trade many settings, with one market pass for each market setting; kept, and resumable, in a folder."""
     with _progress("sweep", quiet=as_json, unit="settings") as progress:
         from forcedflow.settings import parse  # noqa: PLC0415
-        from forcedflow.study.config import SweepConfig  # noqa: PLC0415
-        from forcedflow.study.store import Store  # noqa: PLC0415
-        from forcedflow.study.sweep import run_sweep  # noqa: PLC0415
+        from forcedflow.study.sweeps.config import SweepConfig  # noqa: PLC0415
+        from forcedflow.study.sweeps.store import Store  # noqa: PLC0415
+        from forcedflow.study.sweeps.sweep import run_sweep  # noqa: PLC0415
 
         if resume is not None:
             values: dict[str, Any] = Store(resume).manifest["config"]
@@ -190,7 +190,7 @@ def compare(
     if query is None:
         _show_comparison(folders, as_json, {}, score)
         return
-    from forcedflow.study import store  # noqa: PLC0415
+    from forcedflow.study.sweeps import store  # noqa: PLC0415
 
     if len(folders) != 1:
         raise SettingsError(f"--query asks one sweep, was given {len(folders)} folders")
@@ -253,9 +253,9 @@ def evidence(
         from forcedflow.record import refuse_existing  # noqa: PLC0415
         from forcedflow.report.evidence_page import evidence_page  # noqa: PLC0415
         from forcedflow.settings import parse  # noqa: PLC0415
-        from forcedflow.study.evidence import EvidenceSettings, evidence, report  # noqa: PLC0415
-        from forcedflow.study.hypothesis import hypothesis_names  # noqa: PLC0415
-        from forcedflow.study.registry import Registry  # noqa: PLC0415
+        from forcedflow.study.evidence.evidence import EvidenceSettings, evidence, report  # noqa: PLC0415
+        from forcedflow.study.evidence.hypothesis import hypothesis_names  # noqa: PLC0415
+        from forcedflow.study.evidence.registry import Registry  # noqa: PLC0415
 
         asked = hypothesis or list(hypothesis_names())
         folder = out or _new_folder(dataset, "evidence" if len(asked) > 1 else asked[0])
@@ -374,8 +374,8 @@ def calibrate(
     """Fit holders to realised liquidations, or falls of open interest, and score them against the shipped profiles."""
     from forcedflow.data import load_dataset  # noqa: PLC0415
     from forcedflow.settings import MarketSettings, parse  # noqa: PLC0415
-    from forcedflow.study.calibration import CalibrationSettings, compare, rows_of  # noqa: PLC0415
-    from forcedflow.study.calibration import calibrate as fit  # noqa: PLC0415
+    from forcedflow.study.calibration.fit import CalibrationSettings, compare, rows_of  # noqa: PLC0415
+    from forcedflow.study.calibration.fit import calibrate as fit  # noqa: PLC0415
     from forcedflow.venues import dump_profile  # noqa: PLC0415
 
     if out is not None and out.exists():
@@ -434,8 +434,8 @@ def score_map(
     from forcedflow.data.simulated import find_true_map, read_true_map  # noqa: PLC0415
     from forcedflow.market.tape import make_tape  # noqa: PLC0415
     from forcedflow.settings import MarketSettings, parse  # noqa: PLC0415
-    from forcedflow.study.flow_score import flow_rows, score_flow  # noqa: PLC0415
-    from forcedflow.study.map_score import score_snapshots  # noqa: PLC0415
+    from forcedflow.study.calibration.flow_score import flow_rows, score_flow  # noqa: PLC0415
+    from forcedflow.study.calibration.map_score import score_snapshots  # noqa: PLC0415
 
     market = parse(MarketSettings, dict(map(_market_setting, settings or ())), "market")
     data = load_dataset(dataset)
@@ -792,9 +792,9 @@ def _progress(what: str, *, quiet: bool, unit: str = "bars") -> Iterator[Callabl
 
 
 def _show_comparison(folders: Sequence[Path], as_json: bool, facts: dict[str, Any], score: str | None = None) -> None:
-    from forcedflow.study.compare import compare as read_all  # noqa: PLC0415
-    from forcedflow.study.reading import plain  # noqa: PLC0415
-    from forcedflow.study.text import comparison_blocks  # noqa: PLC0415
+    from forcedflow.study.sweeps.compare import compare as read_all  # noqa: PLC0415
+    from forcedflow.study.sweeps.reading import plain  # noqa: PLC0415
+    from forcedflow.study.sweeps.text import comparison_blocks  # noqa: PLC0415
 
     found = read_all(folders, score)
     if as_json:

@@ -11,8 +11,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.test_market_pass import minutes
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import MarketSettings
-from forcedflow.study.hypothesis import hypothesis_names, load_hypothesis
-from forcedflow.study.placebo import placebos
+from forcedflow.study.evidence.hypothesis import hypothesis_names, load_hypothesis
+from forcedflow.study.evidence.placebo import placebos
 
 
 def processor(action: Callable[[], object], rounds: int) -> float:

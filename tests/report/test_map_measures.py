@@ -181,7 +181,8 @@ def test_the_bridge_adds_up(run: Run) -> None:
     card = run.scorecard
     assert card["gross"] - card["fees"] - card["spread"] - card["impact"] == pytest.approx(card["net"])
     assert card["break_even_bps"] - card["cost_bps"] == pytest.approx(1e4 * card["net"] / (card["turnover"] * 1e5))
-    assert card["funding"] is card["liquidation"] is card["liquidation_distance"] is None
+    assert card["funding"] == card["liquidation"] == 0.0
+    assert card["liquidation_distance"] is None
 
 
 def test_columns_to_come_are_read() -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 import forcedflow as ff
 from forcedflow.errors import SettingsError
-from forcedflow.study.axes import Axis, declarations, known_name, make_axis
+from forcedflow.study.sweeps.axes import Axis, declarations, known_name, make_axis
 
 MINUTE = 60_000_000_000
 

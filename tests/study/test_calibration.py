@@ -14,7 +14,7 @@ from forcedflow.data.simulation import simulate
 from forcedflow.errors import DataError, SettingsError, VenueError
 from forcedflow.market.tape import make_tape
 from forcedflow.settings import MarketSettings, parse
-from forcedflow.study.calibration import (
+from forcedflow.study.calibration.fit import (
     Calibration,
     CalibrationSettings,
     Contender,

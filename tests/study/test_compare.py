@@ -12,11 +12,11 @@ import pytest
 
 import forcedflow as ff
 from forcedflow.errors import RecordError
-from forcedflow.study.compare import compare
-from forcedflow.study.overfit import deflated_sharpe, overfitting, probabilistic_sharpe
-from forcedflow.study.reading import plain
-from forcedflow.study.robust import Heatmap
-from forcedflow.study.text import comparison_blocks, heatmap_rows, number
+from forcedflow.study.sweeps.compare import compare
+from forcedflow.study.sweeps.overfit import deflated_sharpe, overfitting, probabilistic_sharpe
+from forcedflow.study.sweeps.reading import plain
+from forcedflow.study.sweeps.robust import Heatmap
+from forcedflow.study.sweeps.text import comparison_blocks, heatmap_rows, number
 
 SPAN: dict[str, Any] = {"end": "2025-02-04"}
 

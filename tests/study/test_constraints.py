@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forcedflow.errors import SettingsError
-from forcedflow.study.constraints import Constraint
+from forcedflow.study.sweeps.constraints import Constraint
 
 VALUES: dict[str, Any] = {"a": 2, "b": 3.5, "mode": "ride", "on": True, "none": None, "market.k": 4}
 

@@ -12,8 +12,8 @@ from forcedflow.data.series import Dataset
 from forcedflow.errors import SettingsError
 from forcedflow.market.tape import MarketPass, make_tape
 from forcedflow.settings import MarketSettings
-from forcedflow.study.calibration import CalibrationSettings, calibrate
-from forcedflow.study.ensemble import Ensemble
+from forcedflow.study.calibration.ensemble import Ensemble
+from forcedflow.study.calibration.fit import CalibrationSettings, calibrate
 from forcedflow.tables import EventKind
 from forcedflow.venues import load_profile
 

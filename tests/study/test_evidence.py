@@ -15,12 +15,12 @@ from forcedflow import cli
 from forcedflow.data import Bars, Dataset
 from forcedflow.errors import SettingsError
 from forcedflow.report.evidence_page import evidence_page
-from forcedflow.study import survey
-from forcedflow.study.evidence import EvidenceSettings, NullTest, _verdict, evidence, report, symmetry_check
-from forcedflow.study.hypothesis import hypothesis_names, load_hypothesis
-from forcedflow.study.inference import Estimate
-from forcedflow.study.registry import Registry
-from forcedflow.study.size import garch_market
+from forcedflow.study.evidence import survey
+from forcedflow.study.evidence.evidence import EvidenceSettings, NullTest, _verdict, evidence, report, symmetry_check
+from forcedflow.study.evidence.hypothesis import hypothesis_names, load_hypothesis
+from forcedflow.study.evidence.inference import Estimate
+from forcedflow.study.evidence.registry import Registry
+from forcedflow.study.evidence.size import garch_market
 
 FEW = EvidenceSettings(placebos=19)
 
@@ -72,7 +72,7 @@ def test_an_unfair_pair_is_refused_before_anything_is_replayed_or_registered(mar
 
 
 def test_without_scipy_the_extra_is_named(market: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forcedflow.study.evidence.find_spec", lambda name: None)
+    monkeypatch.setattr("forcedflow.study.evidence.evidence.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pip install 'forcedflow\[evidence\]'"):
         evidence(market, ["magnet"])
 

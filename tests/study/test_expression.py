@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forcedflow.errors import SettingsError
-from forcedflow.study.expression import NAMES, Expression
+from forcedflow.study.evidence.expression import NAMES, Expression
 from forcedflow.tables import EVENT_COLUMNS, EVENT_INTS, Events
 
 

@@ -13,7 +13,7 @@ from forcedflow.data.series import Dataset, Liquidations
 from forcedflow.errors import DataError
 from forcedflow.market.tape import Tape, make_tape
 from forcedflow.settings import MarketSettings
-from forcedflow.study.flow_score import FlowRows, FlowScore, displaced, flow_rows, score_flow
+from forcedflow.study.calibration.flow_score import FlowRows, FlowScore, displaced, flow_rows, score_flow
 
 HAZARD = MarketSettings(hazard_per_hour=1 / 96)
 FIRST = 3000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forcedflow.study.forecasts import (
+from forcedflow.study.calibration.forecasts import (
     FLOOR,
     best_share,
     blended_gain,

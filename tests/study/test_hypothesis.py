@@ -10,9 +10,9 @@ import pytest
 
 from forcedflow.errors import SettingsError
 from forcedflow.market.tape import make_tape
-from forcedflow.study.effects import gather
-from forcedflow.study.hypothesis import hypothesis_names, load_hypothesis
-from forcedflow.study.size import garch_market
+from forcedflow.study.evidence.effects import gather
+from forcedflow.study.evidence.hypothesis import hypothesis_names, load_hypothesis
+from forcedflow.study.evidence.size import garch_market
 
 VALUES: dict[str, Any] = {
     "name": "some",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forcedflow.errors import SettingsError
-from forcedflow.study.inference import (
+from forcedflow.study.evidence.inference import (
     Sample,
     adjust,
     decluster,

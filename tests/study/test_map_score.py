@@ -9,7 +9,7 @@ from forcedflow.data.series import Dataset
 from forcedflow.data.simulated import SimulatedMarket
 from forcedflow.errors import DataError
 from forcedflow.settings import MarketSettings
-from forcedflow.study.map_score import (
+from forcedflow.study.calibration.map_score import (
     Densities,
     MapScore,
     estimated_densities,
@@ -18,7 +18,7 @@ from forcedflow.study.map_score import (
     shifted,
     true_densities,
 )
-from forcedflow.study.offsets import with_holders
+from forcedflow.study.calibration.offsets import with_holders
 
 HAZARD = MarketSettings(hazard_per_hour=1 / 96)
 

@@ -7,13 +7,13 @@ import pytest
 
 from forcedflow.errors import SettingsError
 from forcedflow.market.tape import Tape, make_tape
-from forcedflow.study import nulls
-from forcedflow.study.effects import family, gather
-from forcedflow.study.hypothesis import Hypothesis, hypothesis_names, load_hypothesis
-from forcedflow.study.inference import Sample, statistic
-from forcedflow.study.nulls import NULLS, REPLAYED, check_pair
-from forcedflow.study.outcomes import Cases
-from forcedflow.study.size import garch_market
+from forcedflow.study.evidence import nulls
+from forcedflow.study.evidence.effects import family, gather
+from forcedflow.study.evidence.hypothesis import Hypothesis, hypothesis_names, load_hypothesis
+from forcedflow.study.evidence.inference import Sample, statistic
+from forcedflow.study.evidence.nulls import NULLS, REPLAYED, check_pair
+from forcedflow.study.evidence.outcomes import Cases
+from forcedflow.study.evidence.size import garch_market
 
 SHIPPED = [load_hypothesis(name) for name in hypothesis_names()]
 

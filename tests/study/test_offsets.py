@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from forcedflow.data.simulation import simulate
 from forcedflow.errors import DataError
 from forcedflow.settings import MarketSettings
-from forcedflow.study.offsets import OffsetFlows, with_holders
+from forcedflow.study.calibration.offsets import OffsetFlows, with_holders
 from forcedflow.venues import Distance, Distances, Profile, Tier, load_profile
 from generators import COARSE, Shape, dataset, examples
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forcedflow.study.outcomes import OUTCOMES, Cases, LogBars, excursions, measure
+from forcedflow.study.evidence.outcomes import OUTCOMES, Cases, LogBars, excursions, measure
 
 
 def market(seed: int, bars: int = 60) -> LogBars:

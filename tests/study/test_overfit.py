@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from forcedflow.errors import SettingsError
 from forcedflow.kernels import measures
-from forcedflow.study.overfit import deflated_sharpe, expected_best, overfitting, probabilistic_sharpe
+from forcedflow.study.sweeps.overfit import deflated_sharpe, expected_best, overfitting, probabilistic_sharpe
 from naive.overfit import probability
 
 

@@ -14,10 +14,10 @@ from forcedflow.data import Bars, Dataset
 from forcedflow.errors import SettingsError
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import MarketSettings
-from forcedflow.study import placebo
-from forcedflow.study.hypothesis import hypothesis_names, load_hypothesis
-from forcedflow.study.placebo import flip, flipped, other_holders, placebos, statistics
-from forcedflow.study.size import garch_market
+from forcedflow.study.evidence import placebo
+from forcedflow.study.evidence.hypothesis import hypothesis_names, load_hypothesis
+from forcedflow.study.evidence.placebo import flip, flipped, other_holders, placebos, statistics
+from forcedflow.study.evidence.size import garch_market
 from forcedflow.venues import load_profile
 from generators import Shape, dataset
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forcedflow.errors import RecordError
-from forcedflow.study.registry import Registry
+from forcedflow.study.evidence.registry import Registry
 
 
 def test_a_change_after_a_look_is_told_and_a_change_before_one_is_not(tmp_path: Path) -> None:

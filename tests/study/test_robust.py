@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forcedflow.study.axes import Axis
-from forcedflow.study.robust import best_of, heatmap, neighbours, pairs, robust_scores, sensitivity
+from forcedflow.study.sweeps.axes import Axis
+from forcedflow.study.sweeps.robust import best_of, heatmap, neighbours, pairs, robust_scores, sensitivity
 
 
 def axis(name: str, *values: Any) -> Axis:

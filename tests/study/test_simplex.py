@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from forcedflow.errors import SettingsError
-from forcedflow.study.simplex import Moments, choose_penalty, fit_shares, resample
+from forcedflow.study.calibration.simplex import Moments, choose_penalty, fit_shares, resample
 
 WHOLE = [slice(0, 4)]
 EVEN = np.full(4, 0.25)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import forcedflow as ff
 from forcedflow.errors import SettingsError
 from forcedflow.settings import MarketSettings
-from forcedflow.study.space import Space, make_space
+from forcedflow.study.sweeps.space import Space, make_space
 
 INTERVAL = 300_000_000_000
 ZONE_ENTRY = ff.find_strategy("zone_entry")

@@ -17,9 +17,9 @@ import pytest
 
 import forcedflow as ff
 from forcedflow.errors import RecordError
-from forcedflow.study import workers
-from forcedflow.study.store import Store
-from forcedflow.study.tasks import run_task
+from forcedflow.study.sweeps import workers
+from forcedflow.study.sweeps.store import Store
+from forcedflow.study.sweeps.tasks import run_task
 
 SPAN: dict[str, Any] = {"start": "2025-01-08", "end": "2025-01-12"}
 GRID = {"stop_atr": "0.5:2:4", "market.bin_bps": [10, 20]}

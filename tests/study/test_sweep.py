@@ -19,7 +19,7 @@ from forcedflow.ledger import count_trials
 from forcedflow.report.definitions import SWEEP_MEASURES
 from forcedflow.report.scorecard import scorecard
 from forcedflow.settings import AccountSettings, MarketSettings
-from forcedflow.study.score import day_ends, score_settings
+from forcedflow.study.sweeps.score import day_ends, score_settings
 from forcedflow.trading.account import with_venue_fees
 from generators import COARSE, Shape, dataset, examples, shapes
 
@@ -261,8 +261,8 @@ def test_mistakes_are_told_before_any_work(given_: dict[str, Any], words: str, m
     def work(*_: object) -> None:
         raise AssertionError("worked")
 
-    monkeypatch.setattr("forcedflow.study.workers.run_task", work)
-    monkeypatch.setattr("forcedflow.study.workers.PATIENCE", "0.2s")
+    monkeypatch.setattr("forcedflow.study.sweeps.workers.run_task", work)
+    monkeypatch.setattr("forcedflow.study.sweeps.workers.PATIENCE", "0.2s")
     with pytest.raises(ff.ForcedFlowError, match=words):
         ff.sweep(**given_)
 

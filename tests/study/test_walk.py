@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import forcedflow as ff
 from forcedflow.data.times import DAY
 from forcedflow.errors import SettingsError
-from forcedflow.study.config import WalkForward
-from forcedflow.study.walk import make_folds, stitch
+from forcedflow.study.sweeps.config import WalkForward
+from forcedflow.study.sweeps.walk import make_folds, stitch
 from generators import COARSE, Shape, dataset, examples, shapes, with_columns
 
 HOUR = 3_600_000_000_000

@@ -222,7 +222,7 @@ class TestFiles:
                 "profile mine: shares of stops must sum to at most 1, not 1.1",
             ),
             (TIERS + 'stops = [{ kind = "hunch", share = 0.7 }]', r"mine\.toml: stops\.0: .*'atr', 'round', 'swing'"),
-            (TIERS + "wieght = 1", r"wieght: Extra inputs"),
+            (TIERS + "wieght = 1", r"wieght: unknown"),
             (
                 TIERS + "fitted_window = { start = 2020-01-01T00:00:00, end = 2021-01-01T00:00:00Z }",
                 r"fitted_window\.start",

@@ -307,7 +307,7 @@ class TestFiles:
             ("{ cap = 100, rate = 0.01 }, { cap = 200, rate = 0.01 }", "must exceed the rate before, 0.01"),
             ("{ rate = 0.01 }, { cap = 200, rate = 0.02 }", r"bracket 2 \(cap 200\) follows one without a cap"),
             ("{ cap = 100, rate = 1.5 }", r"brackets\.0\.rate: Input should be less than 0.9, was 1.5"),
-            ("{ cap = 100, rate = 0.01, leverage = 5 }", r"brackets\.0\.leverage: Extra inputs"),
+            ("{ cap = 100, rate = 0.01, leverage = 5 }", r"brackets\.0\.leverage: unknown"),
             ("", r"symbols\.ABC\.schedules\.0\.brackets"),
         ],
     )  # fmt: skip

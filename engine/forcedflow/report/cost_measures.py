@@ -33,7 +33,7 @@ def cost_measures(trades: Table, fills: Table, initial: float) -> dict[str, floa
         "fees": float(fills["fee"][~own].sum()),
         "spread": float(fills["spread_cost"].sum()),
         "impact": float(fills["impact_cost"].sum()),
-        "funding": -float(trades["funding"].sum()) if "funding" in trades else math.nan,
+        "funding": 0.0 - float(trades["funding"].sum()) if "funding" in trades else math.nan,
         "liquidation": float(fills["fee"][own].sum()) if "shortfall" in fills else math.nan,
         "net": net,
         "forced_share": float(fills["forced_qty"].sum()) / filled if filled > 0.0 else math.nan,

@@ -32,7 +32,7 @@ def evidence_page(report: Mapping[str, Any]) -> str:
     ----------
     report
         ``dataset``, ``title``, ``command``, ``version``, ``data_hash``, ``from``, ``to``, ``bars``, and ``findings``:
-        a list of what :func:`forcedflow.study.evidence.evidence` found, as plain values.
+        a list of what :func:`forcedflow.study.evidence.evidence.evidence` found, as plain values.
 
     Returns
     -------

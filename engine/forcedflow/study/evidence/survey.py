@@ -1,6 +1,6 @@
 """Every shipped hypothesis on every real dataset of the catalog, written up in plain words.
 
-``python -m forcedflow.study.survey --out docs/evidence.md`` needs the data folder and some minutes.
+``python -m forcedflow.study.evidence.survey --out docs/evidence.md`` needs the data folder and some minutes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forcedflow.data import dataset_names, load_dataset
-from forcedflow.study.evidence import EvidenceSettings, evidence, report
-from forcedflow.study.hypothesis import hypothesis_names, load_hypothesis
+from forcedflow.study.evidence.evidence import EvidenceSettings, evidence, report
+from forcedflow.study.evidence.hypothesis import hypothesis_names, load_hypothesis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def _row(dataset: str, finding: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Test every shipped hypothesis on every real dataset of the catalog."""
-    parser = argparse.ArgumentParser(prog="python -m forcedflow.study.survey", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m forcedflow.study.evidence.survey", description=main.__doc__)
     parser.add_argument("--placebos", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
@@ -104,7 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = load_dataset(name)
         asked = [load_hypothesis(h) for h in hypothesis_names()]
         reports.append(report(data, evidence(data, asked, settings=settings)))
-    command = f"python -m forcedflow.study.survey --placebos {given.placebos} --seed {given.seed} --out {given.out}"
+    command = (
+        f"python -m forcedflow.study.evidence.survey --placebos {given.placebos} --seed {given.seed} --out {given.out}"
+    )
     given.out.write_text(page(reports, command), encoding="utf-8")
 
 

@@ -11,9 +11,9 @@ from forcedflow.backtest import key_of, tried_on
 from forcedflow.errors import RecordError
 from forcedflow.ledger import count_trials
 from forcedflow.record import read
-from forcedflow.study.reading import Belief, Reading, believe
-from forcedflow.study.results import WalkReading, load_sweep
-from forcedflow.study.store import is_sweep
+from forcedflow.study.sweeps.reading import Belief, Reading, believe
+from forcedflow.study.sweeps.results import WalkReading, load_sweep
+from forcedflow.study.sweeps.store import is_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -15,16 +15,16 @@ from forcedflow.data.times import time_text
 from forcedflow.errors import RecordError, SettingsError
 from forcedflow.ledger import add_trials, files_hash, setting_key
 from forcedflow.settings import parse
-from forcedflow.study.config import SweepConfig, WalkForward
-from forcedflow.study.reading import scores_of
-from forcedflow.study.results import Sweep, schema_for
-from forcedflow.study.score import day_ends
-from forcedflow.study.search import Search
-from forcedflow.study.space import Setting, Space, make_space
-from forcedflow.study.store import Store, column_of, in_order, rows_table
-from forcedflow.study.tasks import Code, Job, Source, Task
-from forcedflow.study.walk import Fold, make_folds, parts_of
-from forcedflow.study.workers import workers
+from forcedflow.study.sweeps.config import SweepConfig, WalkForward
+from forcedflow.study.sweeps.reading import scores_of
+from forcedflow.study.sweeps.results import Sweep, schema_for
+from forcedflow.study.sweeps.score import day_ends
+from forcedflow.study.sweeps.search import Search
+from forcedflow.study.sweeps.space import Setting, Space, make_space
+from forcedflow.study.sweeps.store import Store, column_of, in_order, rows_table
+from forcedflow.study.sweeps.tasks import Code, Job, Source, Task
+from forcedflow.study.sweeps.walk import Fold, make_folds, parts_of
+from forcedflow.study.sweeps.workers import workers
 from forcedflow.trading.account import with_venue_fees
 from forcedflow.trading.strategy import Strategy, find_strategy, source_hash
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from forcedflow.settings import AccountSettings, MarketSettings
-    from forcedflow.study.score import Level
-    from forcedflow.study.space import Point
-    from forcedflow.study.workers import Workers
+    from forcedflow.study.sweeps.score import Level
+    from forcedflow.study.sweeps.space import Point
+    from forcedflow.study.sweeps.workers import Workers
 
 __all__ = ["run_sweep", "sweep"]
 

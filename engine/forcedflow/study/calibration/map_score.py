@@ -18,8 +18,8 @@ import numpy.typing as npt
 from forcedflow.data.times import DAY
 from forcedflow.errors import DataError
 from forcedflow.market.tape import MarketPass
+from forcedflow.study.calibration.forecasts import Gain, best_share, blended_gain, laplace_mass, normalised
 from forcedflow.study.extra import from_scipy
-from forcedflow.study.forecasts import Gain, best_share, blended_gain, laplace_mass, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,9 +22,9 @@ import numpy as np
 from forcedflow.data.bars import Bars
 from forcedflow.errors import SettingsError
 from forcedflow.market.tape import MarketPass
-from forcedflow.study.effects import gather
-from forcedflow.study.inference import Sample, influence, statistic
-from forcedflow.study.outcomes import LogBars
+from forcedflow.study.evidence.effects import gather
+from forcedflow.study.evidence.inference import Sample, influence, statistic
+from forcedflow.study.evidence.outcomes import LogBars
 from forcedflow.venues import load_profile
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from forcedflow.data.series import Dataset
     from forcedflow.settings import MarketSettings
-    from forcedflow.study.hypothesis import Hypothesis
+    from forcedflow.study.evidence.hypothesis import Hypothesis
     from forcedflow.tables import FloatArray, IntArray
     from forcedflow.venues import Profile
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from forcedflow.study.axes import Axis
-    from forcedflow.study.space import Point
+    from forcedflow.study.sweeps.axes import Axis
+    from forcedflow.study.sweeps.space import Point
     from forcedflow.tables import FloatArray, IntArray
 
 __all__ = [

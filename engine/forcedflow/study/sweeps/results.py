@@ -12,11 +12,11 @@ import numpy as np
 from forcedflow.errors import RecordError, SettingsError
 from forcedflow.ledger import count_trials
 from forcedflow.report.definitions import SWEEP_MEASURES
-from forcedflow.study.axes import Axis
-from forcedflow.study.reading import Choice, Reading, Rows, believe, read_rows, scores_of
-from forcedflow.study.robust import best_of, neighbours, robust_scores
-from forcedflow.study.store import Store, column_of, query, schema_of
-from forcedflow.study.walk import OutOfSample, stitch
+from forcedflow.study.sweeps.axes import Axis
+from forcedflow.study.sweeps.reading import Choice, Reading, Rows, believe, read_rows, scores_of
+from forcedflow.study.sweeps.robust import best_of, neighbours, robust_scores
+from forcedflow.study.sweeps.store import Store, column_of, query, schema_of
+from forcedflow.study.sweeps.walk import OutOfSample, stitch
 
 if TYPE_CHECKING:
     from pathlib import Path

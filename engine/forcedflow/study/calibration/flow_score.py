@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from forcedflow.data.times import DAY, HOUR
 from forcedflow.errors import DataError
-from forcedflow.study.extra import from_scipy
-from forcedflow.study.forecasts import (
+from forcedflow.study.calibration.forecasts import (
     Gain,
     best_share,
     blended_gain,
@@ -25,6 +24,7 @@ from forcedflow.study.forecasts import (
     normalised,
     residuals,
 )
+from forcedflow.study.extra import from_scipy
 
 if TYPE_CHECKING:
     from forcedflow.data.bars import Bars

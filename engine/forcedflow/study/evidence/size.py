@@ -1,8 +1,8 @@
 """Whether the tests are what they say: how often they reject where there is nothing, and where there is something.
 
-``python -m forcedflow.study.size --markets 500 --out docs/size.md`` tests every shipped hypothesis against each of its
-nulls on markets without a mechanism, one after another, and writes what it found. Rows are kept in a file as they come,
-so that a run that was stopped goes on where it was.
+``python -m forcedflow.study.evidence.size --markets 500 --out docs/size.md`` tests every shipped hypothesis against
+each of its nulls on markets without a mechanism, one after another, and writes what it found. Rows are kept in a file
+as they come, so that a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from forcedflow.data import Bars, Dataset, OpenInterest, VenueData
 from forcedflow.data.times import DAY, MINUTE
 from forcedflow.kernels.simulation import garch
 from forcedflow.market.tape import MarketPass
-from forcedflow.study.evidence import EvidenceSettings, evidence
-from forcedflow.study.hypothesis import hypothesis_names
-from forcedflow.study.inference import ALPHA, rank_p
+from forcedflow.study.evidence.evidence import EvidenceSettings, evidence
+from forcedflow.study.evidence.hypothesis import hypothesis_names
+from forcedflow.study.evidence.inference import ALPHA, rank_p
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from forcedflow.settings import MarketSettings
-    from forcedflow.study.evidence import NullTest
-    from forcedflow.study.hypothesis import Hypothesis
+    from forcedflow.study.evidence.evidence import NullTest
+    from forcedflow.study.evidence.hypothesis import Hypothesis
 
 __all__ = ["PairSize", "garch_market", "main", "sizes", "stronger_first", "trial"]
 
@@ -239,8 +239,8 @@ def _page(entries: list[dict[str, Any]], command: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure the size of every test: ``python -m forcedflow.study.size --markets 500 --out docs/size.md``."""
-    parser = argparse.ArgumentParser(prog="python -m forcedflow.study.size", description=main.__doc__)
+    """Measure the size of every test: ``python -m forcedflow.study.evidence.size --markets 500 --out docs/size.md``."""
+    parser = argparse.ArgumentParser(prog="python -m forcedflow.study.evidence.size", description=main.__doc__)
     parser.add_argument("--markets", type=int, default=500, help="from each seed on")
     parser.add_argument("--seed", type=int, nargs="+", default=[1000], help="of the first market; the others follow")
     parser.add_argument("--rows", type=Path, default=Path("results/size.jsonl"), help="kept as they come")
@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     entries = _rows(given.rows, numbers, garch_market)
     words = ["--markets", str(given.markets), "--seed", *map(str, given.seed), "--out", str(given.out)]
     given.out.write_text(
-        _page(entries, shlex.join(["python", "-m", "forcedflow.study.size", *words])), encoding="utf-8"
+        _page(entries, shlex.join(["python", "-m", "forcedflow.study.evidence.size", *words])), encoding="utf-8"
     )
 
 

@@ -15,8 +15,8 @@ from forcedflow.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from forcedflow.study.axes import Axis
-    from forcedflow.study.space import Point, Space
+    from forcedflow.study.sweeps.axes import Axis
+    from forcedflow.study.sweeps.space import Point, Space
 
 __all__ = ["Search"]
 

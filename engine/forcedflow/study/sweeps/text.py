@@ -11,10 +11,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forcedflow.study.compare import Comparison
-    from forcedflow.study.reading import Reading
-    from forcedflow.study.results import WalkReading
-    from forcedflow.study.robust import Heatmap, Sensitivity
+    from forcedflow.study.sweeps.compare import Comparison
+    from forcedflow.study.sweeps.reading import Reading
+    from forcedflow.study.sweeps.results import WalkReading
+    from forcedflow.study.sweeps.robust import Heatmap, Sensitivity
 
 __all__ = ["Block", "comparison_blocks", "heatmap_rows", "point_text", "reading_blocks", "walk_blocks"]
 

@@ -14,14 +14,14 @@ import numpy as np
 from forcedflow.data.times import duration_ns, time_text
 from forcedflow.errors import SettingsError
 from forcedflow.kernels import measures
-from forcedflow.study.tasks import Part
+from forcedflow.study.sweeps.tasks import Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forcedflow.data.bars import Bars
     from forcedflow.report.scorecard import Calendar
-    from forcedflow.study.config import WalkForward
+    from forcedflow.study.sweeps.config import WalkForward
     from forcedflow.tables import FloatArray, IntArray
 
 __all__ = ["Fold", "OutOfSample", "make_folds", "parts_of", "stitch"]

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from forcedflow.data.times import DAY
-from forcedflow.study.expression import Expression
-from forcedflow.study.inference import Sample, decluster
-from forcedflow.study.outcomes import Cases, LogBars, measure
+from forcedflow.study.evidence.expression import Expression
+from forcedflow.study.evidence.inference import Sample, decluster
+from forcedflow.study.evidence.outcomes import Cases, LogBars, measure
 
 if TYPE_CHECKING:
     from forcedflow.data.bars import Bars
-    from forcedflow.study.hypothesis import Hypothesis
-    from forcedflow.study.inference import BoolArray
+    from forcedflow.study.evidence.hypothesis import Hypothesis
+    from forcedflow.study.evidence.inference import BoolArray
     from forcedflow.tables import Events, FloatArray, IntArray
 
 __all__ = ["DEALS", "Matter", "family", "gather"]

@@ -21,7 +21,7 @@ from forcedflow.report.definitions import SWEEP_MEASURES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from forcedflow.study.axes import Axis
+    from forcedflow.study.sweeps.axes import Axis
 
 __all__ = ["FORMAT", "Store", "column_of", "in_order", "is_sweep", "query", "rows_table", "schema_of"]
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from forcedflow.data.times import duration_ns
 from forcedflow.report.definitions import SWEEP_MEASURES
 from forcedflow.settings import Settings
-from forcedflow.study.score import Level  # noqa: TC001  (pydantic reads it)
+from forcedflow.study.sweeps.score import Level  # noqa: TC001  (pydantic reads it)
 
 __all__ = ["SweepConfig", "WalkForward"]
 

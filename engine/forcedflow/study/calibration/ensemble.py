@@ -11,7 +11,7 @@ import numpy.typing as npt
 from forcedflow.errors import SettingsError
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import MarketSettings
-from forcedflow.study.offsets import with_holders
+from forcedflow.study.calibration.offsets import with_holders
 from forcedflow.tables import LAYERS
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from forcedflow.data.series import Dataset
     from forcedflow.market.price_map import PriceMap
-    from forcedflow.study.calibration import Calibration
+    from forcedflow.study.calibration.fit import Calibration
     from forcedflow.tables import Events
     from forcedflow.venues import Profile
 

@@ -20,7 +20,7 @@ from forcedflow.data import load_dataset
 from forcedflow.errors import DataError, ForcedFlowError
 from forcedflow.market.tape import make_tape
 from forcedflow.settings import parse
-from forcedflow.study.score import Level, Scored, daily_equity, score_settings
+from forcedflow.study.sweeps.score import Level, Scored, daily_equity, score_settings
 from forcedflow.trading.strategy import Strategy, find_strategy
 
 if TYPE_CHECKING:

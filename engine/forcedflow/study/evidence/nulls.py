@@ -1,7 +1,7 @@
 """Nulls: worlds in which the claim is false, each with the symmetry that makes it one and the claims it is fair to.
 
 Nulls *on the tape* lay controls beside each event and leave the path as it was. Nulls *by replay* take other paths or
-other holders through the whole engine (:mod:`forcedflow.study.placebo`). A pair of hypothesis and null is refused where
+other holders through the whole engine (:mod:`.placebo`). A pair of hypothesis and null is refused where
 the null would reject a true absence, or could not tell.
 """
 
@@ -14,16 +14,16 @@ import numpy as np
 
 from forcedflow.data.times import DAY, HOUR
 from forcedflow.errors import SettingsError
-from forcedflow.study.effects import DEALS, Matter, family
-from forcedflow.study.inference import Sample
-from forcedflow.study.outcomes import Cases, excursions
+from forcedflow.study.evidence.effects import DEALS, Matter, family
+from forcedflow.study.evidence.inference import Sample
+from forcedflow.study.evidence.outcomes import Cases, excursions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forcedflow.market.tape import Tape
-    from forcedflow.study.hypothesis import Hypothesis
-    from forcedflow.study.inference import BoolArray
+    from forcedflow.study.evidence.hypothesis import Hypothesis
+    from forcedflow.study.evidence.inference import BoolArray
     from forcedflow.tables import FloatArray, IntArray
 
 __all__ = ["NULLS", "REPLAYED", "Null", "check_pair"]
@@ -43,7 +43,7 @@ class Null:
     symmetry: str
     """What must hold for the test to be fair."""
     families: frozenset[str]
-    """Kinds of score (:func:`~forcedflow.study.effects.family`) that it is valid for."""
+    """Kinds of score (:func:`~forcedflow.study.evidence.effects.family`) that it is valid for."""
     limit: str
     """Why not for others."""
     sample: Callable[[Tape, Matter, np.random.Generator], Sample] | None = None

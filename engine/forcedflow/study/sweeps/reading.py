@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forcedflow.errors import SettingsError
-from forcedflow.study.overfit import Overfitting, expected_best, overfitting, probabilistic_sharpe
-from forcedflow.study.robust import (
+from forcedflow.study.sweeps.overfit import Overfitting, expected_best, overfitting, probabilistic_sharpe
+from forcedflow.study.sweeps.robust import (
     Heatmap,
     Sensitivity,
     best_of,
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from forcedflow.ledger import Trials
-    from forcedflow.study.axes import Axis
-    from forcedflow.study.space import Point
+    from forcedflow.study.sweeps.axes import Axis
+    from forcedflow.study.sweeps.space import Point
     from forcedflow.tables import FloatArray
 
 __all__ = ["Belief", "Choice", "Reading", "Rows", "believe", "plain", "read_rows", "scores_of"]

@@ -1,8 +1,8 @@
 """Fit a holder profile to what happened: realised liquidations, or falls of open interest where there are none.
 
-The map is linear in a profile's weights (:mod:`forcedflow.study.offsets`), so they are found by least squares over
-shares (:mod:`forcedflow.study.simplex`), drawn towards a shipped profile as far as blocked cross-validation says; it
-says too which fading fits best. Bands come from a bootstrap of days.
+The map is linear in a profile's weights (:mod:`.offsets`), so they are found by least squares over shares
+(:mod:`.simplex`), drawn towards a shipped profile as far as blocked cross-validation says; it says too which fading
+fits best. Bands come from a bootstrap of days.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pydantic import Field
 from forcedflow.errors import DataError, VenueError
 from forcedflow.market.tape import make_tape
 from forcedflow.settings import MarketSettings, Settings
-from forcedflow.study.flow_score import FlowRows, FlowScore, Target, flow_rows, precision, score_flow
-from forcedflow.study.forecasts import residuals
-from forcedflow.study.offsets import OffsetFlows, with_holders
-from forcedflow.study.simplex import Moments, choose_penalty, fit_shares, resample
+from forcedflow.study.calibration.flow_score import FlowRows, FlowScore, Target, flow_rows, precision, score_flow
+from forcedflow.study.calibration.forecasts import residuals
+from forcedflow.study.calibration.offsets import OffsetFlows, with_holders
+from forcedflow.study.calibration.simplex import Moments, choose_penalty, fit_shares, resample
 from forcedflow.venues import Distance, Distances, Profile, Tier, Window, load_profile, profile_names, thresholds
 
 if TYPE_CHECKING:

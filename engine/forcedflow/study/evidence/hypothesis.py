@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from forcedflow.data.times import duration_ns
 from forcedflow.errors import SettingsError
 from forcedflow.settings import Settings, parse
-from forcedflow.study.expression import Expression
+from forcedflow.study.evidence.expression import Expression
 from forcedflow.tables import EventKind
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 
 from forcedflow.errors import SettingsError
 from forcedflow.settings import AccountSettings, MarketSettings, parse
-from forcedflow.study.axes import Axis, Place, declarations, known_name, make_axis, one_value
-from forcedflow.study.constraints import Constraint
+from forcedflow.study.sweeps.axes import Axis, Place, declarations, known_name, make_axis, one_value
+from forcedflow.study.sweeps.constraints import Constraint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -19,11 +19,11 @@ from forcedflow.data.times import time_text
 from forcedflow.errors import SettingsError
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import MarketSettings, Settings, settings_of
-from forcedflow.study.effects import Matter, gather
-from forcedflow.study.hypothesis import Hypothesis, load_hypothesis
-from forcedflow.study.inference import ALPHA, Estimate, adjust, estimate, rank_p
-from forcedflow.study.nulls import NULLS, check_pair
-from forcedflow.study.placebo import other_holders, placebos
+from forcedflow.study.evidence.effects import Matter, gather
+from forcedflow.study.evidence.hypothesis import Hypothesis, load_hypothesis
+from forcedflow.study.evidence.inference import ALPHA, Estimate, adjust, estimate, rank_p
+from forcedflow.study.evidence.nulls import NULLS, check_pair
+from forcedflow.study.evidence.placebo import other_holders, placebos
 from forcedflow.tables import PLAUSIBLE_RATE, FloatArray
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from forcedflow.data.bars import Bars
     from forcedflow.market.tape import Tape
-    from forcedflow.study.registry import Registration, Registry
+    from forcedflow.study.evidence.registry import Registration, Registry
 
 __all__ = ["EvidenceSettings", "Finding", "NullTest", "evidence", "report", "symmetry_check"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forcedflow.errors import SettingsError
-from forcedflow.study.tasks import Task, forget, run_task
+from forcedflow.study.sweeps.tasks import Task, forget, run_task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -1,0 +1,1 @@
+"""Is the edge real: hypotheses, nulls that bite, inference by days."""

@@ -1,0 +1,1 @@
+"""Parameter sweeps: many settings on one tape, kept and resumable, and what may be believed of a best."""
