@@ -96,6 +96,21 @@ def test_the_summary_counts(result: ff.Run, tape: ff.Tape) -> None:
     assert set(result.timings) == {"market_pass_s", "trade_pass_s"}
 
 
+def test_fills_against_forced_flow_are_told_beside_what_is_without_them() -> None:
+    params = {"mode": "absorb", "min_reward": 0.0, "min_coverage": 0.0}
+    account = {"cash": 3e6, "participation": 0.2}
+    meets = ff.run("simulated", params=params, account=account)
+    alone = ff.run("simulated", params=params, account=account | {"participation": 0.0})
+    assert 0 < meets.fills["forced_qty"].sum() < meets.fills["qty"].sum()
+    assert not alone.fills["forced_qty"].any()
+    told = f"equity ends at {meets.equity['equity'][-1]:,.2f}; without that at {alone.equity['equity'][-1]:,.2f}"
+    assert any(told in warning for warning in meets.summary["warnings"])
+    assert not any("forced flow" in warning for warning in alone.summary["warnings"])
+    looped = ff.Replay("simulated", "zone_entry", params=params, account=account).finish()
+    np.testing.assert_array_equal(looped.equity["equity"], meets.equity["equity"])
+    np.testing.assert_array_equal(looped.fills["forced_qty"], meets.fills["forced_qty"])
+
+
 def test_a_record_repeats_its_run_byte_for_byte(result: ff.Run, tmp_path: Path) -> None:
     first = ff.save(result, tmp_path / "first")
     again = ff.save(run_config(RunConfig.of(json.loads((first / "run.json").read_text()))), tmp_path / "again")

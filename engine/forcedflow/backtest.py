@@ -81,6 +81,8 @@ _FOUND: Final = (
 class _Outcome:
     tape: Tape
     trading: Trading
+    without: Trading | None
+    """The same without fills against forced flow, where the run has such: the map must not flatter its own strategy."""
     fee_notes: tuple[str, ...]
     face: float
     """Quote currency of one contract where it is inverse, else 0."""
@@ -187,17 +189,26 @@ def run_config(
     config = config.model_copy(update={"account": account})
     total = len(data.bars)
     told = None if progress is None else lambda done: progress(done, total)
+    unmet = account.model_copy(update={"participation": 0.0}) if account.participation > 0.0 else None
+    without = None
     begun = time.perf_counter()
     if strategy.is_plan():
-        tape = tape or make_tape(data, config.market, progress=told)
+        tape = tape or make_tape(data, config.market, progress=told, log_swept=unmet is not None)
         made = time.perf_counter()
         exchange = Exchange.of(tape)
-        trading, face = trade(exchange, tape.events, strategy, config.account, config.seed), exchange.face
+        trading, face = trade(exchange, tape.events, strategy, account, config.seed), exchange.face
+        traded = time.perf_counter()
+        if unmet is not None:
+            without = trade(exchange, tape.events, strategy, unmet, config.seed)
     else:  # handlers need the live map: market and account step together, and one time covers both
-        replay = Replay(data, strategy, market=config.market, account=config.account, snapshots=1000)
+        replay = Replay(data, strategy, market=config.market, account=account, snapshots=1000)
         trading, face = replay.finish(), replay.face
-        tape, made = replay.tape(), time.perf_counter()
-    return _record(config, strategy, _Outcome(tape, trading, fee_notes, face, made - begun, time.perf_counter() - made))
+        tape = replay.tape()
+        made = traded = time.perf_counter()
+        if unmet is not None:
+            fresh = make_strategy(config.strategy, config.params)
+            without = Replay(data, fresh, market=config.market, account=unmet).finish()
+    return _record(config, strategy, _Outcome(tape, trading, without, fee_notes, face, made - begun, traded - made))
 
 
 def save(run: Run, folder: str | Path, *, count: bool = True) -> Path:
@@ -299,9 +310,7 @@ def _summary(outcome: _Outcome, strategy: Strategy) -> dict[str, Any]:
         "venues": [f"{venue.venue} {venue.symbol}" for venue in data.venues],
         "files": [list(file) for file in data.files],
         "repairs": list(data.repairs),
-        "warnings": [
-            *dict.fromkeys((*tape.notes, *outcome.fee_notes, *data.repairs, *_warnings(tape, trading, strategy)))
-        ],
+        "warnings": [*dict.fromkeys((*tape.notes, *outcome.fee_notes, *data.repairs, *_warnings(outcome, strategy)))],
     }
 
 
@@ -328,10 +337,14 @@ def _covered(tape: Tape) -> FloatArray:
     return covered
 
 
-def _warnings(tape: Tape, trading: Trading, strategy: Strategy) -> list[str]:
+def _warnings(outcome: _Outcome, strategy: Strategy) -> list[str]:
+    tape, trading = outcome.tape, outcome.trading
     low, high = PLAUSIBLE_RATE
     rate, ambiguous = tape.implied_liquidation_rate, trading.ambiguous_bars
     warnings = []
+    if outcome.without is not None:
+        ends = (f"{done.equity['equity'][-1]:,.2f}" for done in (trading, outcome.without))
+        warnings.append("limit fills meet forced flow: equity ends at {}; without that at {}".format(*ends))
     if rate is not None and not low <= rate <= high:
         warnings.append(
             f"the map implies that {rate:.2%} of open interest is liquidated a day; prints say {low:.1%} to {high:.0%}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forcedflow.data import load_dataset
-from forcedflow.market.tape import MarketPass
+from forcedflow.market.tape import MarketPass, make_tape
 from forcedflow.settings import AccountSettings, MarketSettings, settings_of
 from forcedflow.tables import Event, EventKind
 from forcedflow.trading.account import Account, with_venue_fees
@@ -120,7 +120,10 @@ class Replay:
         self._ahead = self._fresh()
         self._live: MarketPass | None = None
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
-        exchange = Exchange(data.bars, venue=traded_venue(data), liquidity=self._ahead.liquidity, fine=data.fine)
+        # A bar's fills meet what that bar swept: a pass made for the list shows the account nothing that comes later.
+        swept = make_tape(data, rules, snapshots=0, log_swept=True).swept if costs.participation > 0.0 else None
+        liquidity, venue = self._ahead.liquidity, traded_venue(data)
+        exchange = Exchange(data.bars, venue=venue, liquidity=liquidity, swept=swept, fine=data.fine)
         self.face = exchange.face
         """Quote currency of one contract where it is inverse, else 0."""
         self._account = Account(exchange, costs, policy)

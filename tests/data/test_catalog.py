@@ -24,7 +24,10 @@ from forcedflow.data import (
 )
 from forcedflow.data.times import HOUR, MINUTE
 from forcedflow.errors import CatalogError, DataError
+from forcedflow.market.tape import make_tape
+from forcedflow.trading.exchange import Exchange
 
+NAMES = ("open", "high", "low", "close")
 REAL = (
     *(f"{coin}usdt-{width}" for width in ("5m", "1h") for coin in ("btc", "sol", "doge")),
     *(f"{coin}-venues-1h" for coin in ("btc", "sol", "doge")),
@@ -70,6 +73,43 @@ def own(tmp_path: Path, columns: dict[str, Any]) -> Any:
         return path
 
     return write
+
+
+def test_finer_bars_are_drilled_into(own: Any, columns: dict[str, Any]) -> None:
+    """A dataset that names its finer bars trades as one that was given them."""
+    file = own(
+        bars="""
+[finer]
+file = "fine.parquet"
+interval = "1min"
+columns = { ts = { column = "ts", unit = "ns" } }
+"""
+    )
+    corner = np.linspace(0, 1, 6)  # each bar goes straight from open to high to low to close
+    path = [np.interp(corner, [0, 0.3, 0.7, 1], row) for row in zip(*(columns[n] for n in NAMES), strict=True)]
+    fine = {
+        "ts": (columns["ts"][:, None] + MINUTE * np.arange(5)).ravel(),
+        "open": np.ravel([p[:-1] for p in path]),
+        "close": np.ravel([p[1:] for p in path]),
+        "volume": np.ones(150),
+    }
+    fine["high"], fine["low"] = np.maximum(fine["open"], fine["close"]), np.minimum(fine["open"], fine["close"])
+    coarse = {n: fine[n].reshape(-1, 5) for n in NAMES}
+    parquet.write_table(
+        pa.table(columns | {"high": coarse["high"].max(axis=1), "low": coarse["low"].min(axis=1)}),
+        file.parent / "bars.parquet",
+    )
+    parquet.write_table(pa.table(fine), file.parent / "fine.parquet")
+    data = load_dataset(file)
+    assert data.fine is not None
+    assert (data.fine.interval, len(data.fine)) == (MINUTE, 150)
+    assert "fine.parquet" in dict(data.files)
+    assert data.between(None, int(data.bars.close_ts[9])).fine is not None
+    assert len(Exchange.of(make_tape(data)).detail.open) == 150
+    spoilt = fine | {"high": fine["high"] * 1.01}
+    parquet.write_table(pa.table(spoilt), file.parent / "fine.parquet")
+    with pytest.raises(DataError, match=r"the finer bars of .* have high"):
+        Exchange.of(make_tape(load_dataset(file)))
 
 
 # --- The catalog ---

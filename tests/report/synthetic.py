@@ -193,7 +193,8 @@ def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: i
                 "The implied liquidation rate is 4.1% a day, outside 0.2% to 3%: the map is too dense or too sparse.",
             ],
         },
-        events=events, orders=placed, fills=filled, trades=ledger, funding=table(FUNDING, {"bar": [7], "ts": [START + 7 * MINUTE], "position": [2.0], "price": [6e4]}),
+        events=events, orders=placed, fills=filled, trades=ledger,
+        funding=table(FUNDING, {"bar": [7], "ts": [START + 7 * MINUTE], "position": [2.0], "price": [6e4]}),
         equity=equity, market_bars=market | added, snapshots=snapshots, scorecard=card,
         blind={
             "placement": {"n": trades, "mean": 0.21, "low": 0.04, "high": 0.38, "unit": "ATR", "note": "paired"},

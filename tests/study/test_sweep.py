@@ -69,6 +69,15 @@ def test_every_row_is_its_own_run() -> None:
         assert daily.index[-1].value >= run.equity["ts"][-1]
 
 
+def test_a_row_whose_fills_meet_forced_flow_is_its_own_run() -> None:
+    grid = {"account.participation": [0.0, 0.3]}
+    swept = ff.sweep("simulated", "zone_entry", grid, account={"cash": 3e6}, **SPAN)
+    for row in (0, 1):
+        run = ff.run("simulated", account={"cash": 3e6, "participation": (0.0, 0.3)[row]}, **SPAN)
+        assert card_of(swept, row) == swept_part(run.scorecard)
+    assert swept.table["forced_share"].tolist()[0] == 0.0 < swept.table["forced_share"].tolist()[1]
+
+
 def test_every_row_of_a_handler_is_its_own_run(files: dict[str, str]) -> None:
     grid = {"every": [1, 3], "market.bin_bps": [10, 20]}
     swept = ff.sweep("simulated", files["waits"], grid, **SPAN)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from forcedflow.data.bars import Bars
 from forcedflow.data.entry import (
+    BarsFile,
     CatalogEntry,
     FundingFile,
     LiquidationsFile,
@@ -195,7 +196,10 @@ class _Build:
 
     def dataset(self, repair: Sequence[str]) -> Dataset:
         entry = self.at.entry
-        bars = self.bars(repair)
+        bars = self.bars(entry.bars, repair)
+        if entry.mark is not None:
+            bars = self.with_mark(bars, entry.mark)
+        fine = None if entry.finer is None else self.bars(entry.finer)
         venues = tuple(self.venue(venue, bars) for venue in entry.venues)
         if len(venues) > 1:
             self.notes.append("one price series serves all venues")
@@ -213,6 +217,7 @@ class _Build:
             notes=(*entry.notes, *self.notes),
             repairs=tuple(self.repairs),
             files=tuple(self.files.items()),
+            fine=fine,
         ).between()
 
     def read(self, source: SourceFile, columns: dict[str, str | TimeColumn]) -> dict[str, npt.NDArray[Any]]:
@@ -226,8 +231,8 @@ class _Build:
         self.files[source.file] = found
         return read_columns(path, columns, where=source.where, names=source.names)
 
-    def bars(self, repair: Sequence[str]) -> Bars:
-        entry, source = self.at.entry, self.at.entry.bars
+    def bars(self, source: BarsFile, repair: Sequence[str] = ()) -> Bars:
+        entry = self.at.entry
         names = source.columns.model_dump(exclude={"ts"}, exclude_none=True)
         columns = self.read(source, {"ts": source.columns.ts.spec(), **names})
         wanted = (*source.repair, *repair)
@@ -239,7 +244,7 @@ class _Build:
         )
         if not len(bars):
             raise DataError(f"no bar between {entry.start} and {entry.end}", file=self.at.path(source.file))
-        return bars if entry.mark is None else self.with_mark(bars, entry.mark)
+        return bars
 
     def with_mark(self, bars: Bars, source: MarkFile) -> Bars:
         path = self.at.path(source.file)

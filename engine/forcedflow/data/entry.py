@@ -157,5 +157,7 @@ class CatalogEntry(Settings):
     end: str | None = None
     notes: list[str] = Field(default_factory=list)
     bars: BarsFile
+    finer: BarsFile | None = None
+    """Bars of a shorter interval that add up to the bars: an account may drill into them."""
     mark: MarkFile | None = None
     venues: list[Venue] = Field(min_length=1)

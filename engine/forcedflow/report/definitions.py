@@ -450,7 +450,6 @@ MEASURES: Final = (
         "sum(forced qty) / sum(qty)",
         "0 unless `participation` is set: the map grants itself no free execution.",
         _OURS,
-        single=True,
     ),
     # --- Costs ---
     Measure("gross", "Gross result", "quote", "Costs", "Sum of trades before costs.", "sum(gross)",

@@ -42,10 +42,10 @@ def evidence_page(report: Mapping[str, Any]) -> str:
     findings = report["findings"]
     names = ", ".join(finding["name"] for finding in findings)
     body = [_header(report), _summary(findings) if len(findings) > 1 else "", *map(_finding, findings), _FOOTER]
-    assets = files("forcedflow.report")
+    assets = files("forcedflow.report") / "page"
     return Template((assets / "evidence.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"{names} on {report['dataset']}: evidence"),
-        style=(assets / "tearsheet.css").read_text(encoding="utf-8"),
+        style=(assets / "page.css").read_text(encoding="utf-8"),
         body="\n".join(part for part in body if part),
     )
 

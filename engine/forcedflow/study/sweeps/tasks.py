@@ -183,8 +183,9 @@ def _load(source: Source) -> Dataset:
 
 def _tape(task: Task, data: Dataset) -> Tape:
     shots = 1000 if task.level == "audit" else 0
-    key = json.dumps([task.source.data_hash, task.market.model_dump(mode="json"), shots], sort_keys=True)
-    return _cached(_TAPES, key, 1, lambda: make_tape(data, task.market, snapshots=shots))
+    meets = any(job.account.participation > 0.0 for job in task.jobs)
+    key = json.dumps([task.source.data_hash, task.market.model_dump(mode="json"), shots, meets], sort_keys=True)
+    return _cached(_TAPES, key, 1, lambda: make_tape(data, task.market, snapshots=shots, log_swept=meets))
 
 
 def _audit(task: Task, tape: Tape, job: Job) -> Scored:
