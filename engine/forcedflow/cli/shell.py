@@ -1,0 +1,147 @@
+"""What every command needs: the application, shared options, settings from text, progress, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from forcedflow.errors import SettingsError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = [
+    "Json",
+    "Repair",
+    "Set",
+    "app",
+    "data_app",
+    "market_setting",
+    "new_app",
+    "new_folder",
+    "print_json",
+    "print_table",
+    "progress_bar",
+    "read_config",
+    "read_setting",
+]
+
+app = typer.Typer(
+    name="forcedflow",
+    help="Backtest strategies against an evolving map of where leveraged traders must trade.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+data_app = typer.Typer(help="Datasets: what there is, and whether it can be trusted.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+new_app = typer.Typer(help="Begin something of your own.", no_args_is_help=True)
+app.add_typer(new_app, name="new")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Repair = Annotated[list[str] | None, typer.Option("--repair", help="Named mend of bad bars; may be repeated.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="[market.|account.]K=V", help="A parameter or setting; may be repeated."),
+]
+
+
+def read_setting(text: str) -> tuple[str, str, Any]:
+    """Read ``[market.|account.]key=value``; values as in TOML, anything else as a plain word."""
+    key, equals, raw = text.partition("=")
+    if not equals or not key:
+        raise SettingsError(f"--set needs key=value, was {text!r}")
+    where, dot, name = key.partition(".")
+    if not dot:
+        where, name = "params", key
+    if where not in {"params", "market", "account"}:
+        hint = did_you_mean(where, ("market", "account"))
+        raise SettingsError(f"--set knows parameters, market.K and account.K, was {key!r}{hint}")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    return where, name, value
+
+
+def market_setting(text: str) -> tuple[str, Any]:
+    """Read ``market.key=value``, the only kind that a map has."""
+    where, name, value = read_setting(text)
+    if where != "market":
+        raise SettingsError(f"a map has market settings only, such as --set market.bin_bps=5; was {text!r}")
+    return name, value
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read settings from TOML or JSON."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} must hold a table of settings, holds a {type(values).__name__}")
+    return values
+
+
+def new_folder(dataset: str, strategy: str) -> Path:
+    """Return a folder under ./results that does not exist yet, named by what ran and when."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{Path(dataset).stem}-{Path(strategy).stem}"
+    folder, number = Path("results") / stem, 2
+    while folder.exists():
+        folder, number = Path("results") / f"{stem}-{number}", number + 1
+    return folder
+
+
+@contextmanager
+def progress_bar(what: str, *, quiet: bool, unit: str = "bars") -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on a terminal, and say what makes a first run slow."""
+    from forcedflow.kernels import CACHE_DIR, CACHE_NOTE  # noqa: PLC0415
+
+    if CACHE_NOTE:
+        typer.echo(f"forcedflow: {CACHE_NOTE}", err=True)
+    if not all(any(CACHE_DIR.rglob(f"{kernel}.advance-*.nbi")) for kernel in ("market_pass", "account")):
+        typer.echo("forcedflow: compiling kernels, once; later runs start at once", err=True)
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(f"{{task.completed:,.0f}} {unit}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], wraps: str | None = None) -> None:
+    """Print a table; where it is too wide, the column ``wraps`` is folded, or all of them."""
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in header:
+        table.add_column(title, overflow="fold", no_wrap=wraps is not None and title != wraps)
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False).print(table)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object; numbers of numpy as plain ones."""
+    typer.echo(json.dumps(value, allow_nan=False, default=lambda number: number.item()))
