@@ -1,4 +1,4 @@
-"""Benchmarks print ratios against a reference run in the same process: ``pytest tests/benchmarks --benchmark-enable``.
+"""Benchmarks print ratios against a reference run in the same process: ``pytest tests/benchmarks --benchmark-enable -n 0``.
 
 Without that option each runs once on few bars, as an ordinary test that it still works.
 """
