@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forcedflow.errors import StrategyError
 from forcedflow.tables import EventKind
-from forcedflow.trading.orders import Asked, Plan
+from forcedflow.trading.orders import ENTRIES, SIZE_RULES, Asked, Plan, one_order
 from trading.market import make_bars, make_events
 
 BARS = make_bars([(100, 101, 99, 100)] * 5)
@@ -100,3 +103,59 @@ def test_rows_that_ask_for_nothing_may_hold_anything() -> None:
 def test_an_event_kind_of_a_strange_number_is_no_kind() -> None:
     with pytest.raises(StrategyError, match=r"mine.*exit_on.*77"):
         Asked.of(Plan(1, size=1.0, size_rule="units", exit_on=[77]), EVENTS, "mine")  # type: ignore[list-item]
+
+
+LEVEL = st.one_of(st.just(np.nan), st.sampled_from([-1.0, 0.0, 98.0, 99, 100.0, np.float64(101.0), 102.0]))
+COUNT = st.integers(-1, 3)
+KINDS = st.sets(st.sampled_from(list(EventKind)))
+ORDER = st.fixed_dictionaries(
+    {"side": st.sampled_from([1, -1, 1.0, 0, 2]), "size": st.sampled_from([0.5, 2, 0.0, -1.0, np.nan, np.inf])},
+    optional={
+        "size_rule": st.sampled_from(SIZE_RULES),
+        "entry": st.sampled_from(ENTRIES),
+        "price": LEVEL,
+        "limit": LEVEL,
+        "stop": LEVEL,
+        "target": LEVEL,
+        "trail": st.sampled_from([np.nan, 0.01, 0.3, 0.0, -0.1, np.inf]),
+        "expiry": COUNT,
+        "hold": COUNT,
+        "group": COUNT,
+        "oco": COUNT,
+        "cancel_on": KINDS,
+        "exit_on": KINDS,
+    },
+)
+
+
+@given(ORDER)
+def test_the_short_way_for_one_order_agrees_with_the_long_one(order: dict[str, Any]) -> None:
+    """It takes what the long way takes, with the same numbers, and refuses what that refuses."""
+    last = EVENTS[1:]
+    rest = {name: value for name, value in order.items() if name not in {"side", "size"}}
+    short = one_order(order["side"], order["size"], rest, float(last.close[0]))
+    plan = Plan(order["side"], size=order["size"], **rest)
+    try:
+        asked = Asked.of(plan, last, "mine")
+    except StrategyError:
+        assert short is None
+        return
+    if order["side"] == 0:
+        assert short is None
+        return
+    assert short is not None
+    side, kind, price, limit, stop, target, trail, ratchet, size, rule, expiry, hold, group, slot, oco, *masks = short
+    got = [side, kind, price, limit, stop, target, trail, size, rule, expiry, hold, group, oco, *masks]
+    names = [field.name for field in fields(Asked)]
+    np.testing.assert_array_equal(got, [getattr(asked, name)[0] for name in names])
+    np.testing.assert_array_equal(ratchet, np.exp(-asked.side * asked.trail)[0])
+    assert slot == 0
+
+
+def test_what_the_short_way_leaves_to_the_long_one() -> None:
+    fine: dict[str, Any] = {"size_rule": "units"}
+    assert one_order(1, 1.0, fine, 100.0) is not None
+    for odd in ({"reduce_only": True}, {"prices": 1.0}, {"stop": [99.0, 98.0]}, {"cancel_on": np.array([1])}):
+        assert one_order(1, 1.0, fine | odd, 100.0) is None
+    assert one_order([1, 1], 1.0, fine, 100.0) is None
+    assert one_order(True, 1.0, fine, 100.0) is None

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from forcedflow.data.bars import Bars
 from forcedflow.errors import AccountError, StrategyError
-from forcedflow.kernels import IntArray, Record, Records, records
+from forcedflow.kernels import IntArray, Records, records
 from forcedflow.kernels import orders as kernel
 from forcedflow.kernels.account import advance
 from forcedflow.tables import Events, Side
 from forcedflow.trading.exchange import Exchange, traded_venue
 from forcedflow.trading.ledger import Trading, tabulate
-from forcedflow.trading.orders import Asked, Plan, Policy
+from forcedflow.trading.orders import Asked, Plan, Policy, one_order
 from forcedflow.venues import load_venue
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Account", "OpenTrade", "with_venue_fees"]
 
 _NO_BAR: Final = -(2**62)
+_A_FEW: Final = 8
+"""Bars that are looked at one by one before the kernel is called."""
+_FIELDS: Final = len(kernel.ORDER_ROW.names or ())
 _A = TypeVar("_A", bound=npt.NDArray[Any])
 
 
@@ -43,6 +46,18 @@ class OpenTrade:
     group: int
     liquidation: float
     """Price at which the venue closes it, by its own margin or the account's; NaN for none."""
+
+
+class _Book:
+    """The fields of the one row of ``BOOK_ROW``, as arrays of shape (1,): a record's own fields are slow to reach."""
+
+    def __init__(self, book: Records) -> None:
+        for name in kernel.BOOK_ROW.names or ():
+            setattr(self, name, book[name])
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> npt.NDArray[Any]: ...
 
 
 class Account:
@@ -78,6 +93,7 @@ class Account:
         self._detail = self._market.detail if detailed else None
         self._once = policy.once_per_group
         self._signals = records(kernel.SIGNAL_ROW, 0)
+        self._signal_bar: IntArray = self._signals["bar"]
         self._state = kernel.State(
             book=records(kernel.BOOK_ROW, 1),
             moment=records(kernel.MOMENT_ROW, 1),
@@ -89,11 +105,12 @@ class Account:
             table=records(kernel.BRACKET_ROW, len(self._market.rules.brackets)),
         )
         self._funded = records(kernel.FUNDED_ROW, len(self._market.rules.funding))
-        self._book = self._state.book[0]
-        self._book.cash = settings.cash
-        self._book.last_exit = _NO_BAR
-        self._book.schedule = -1
-        self._heard = self._asked = self._stop = 0
+        self._book = _Book(self._state.book)
+        self._book.cash[0] = settings.cash
+        self._book.last_exit[0] = _NO_BAR
+        self._book.schedule[0] = -1
+        self._heard = self._announced = self._asked = self._stop = 0
+        self._looked = (0, 0, 0)
         self._slots: dict[int, int] = {0: 0}
         self._last: Events | None = None
 
@@ -105,16 +122,42 @@ class Account:
         AccountError
             For events of bars that were traded past.
         """
+        self.announce(events)
+        self.hear(len(events))
+
+    def announce(self, events: Events) -> None:
+        """Take down the next events of the tape, to be heard with :meth:`hear`: many at once cost little more than one.
+
+        Raises
+        ------
+        AccountError
+            For events of bars that were traded past.
+        """
         if not len(events):
             return
         if events.bar[0] < self._stop - 1:
             raise AccountError(f"event of bar {events.bar[0]} comes late: bar {self._stop - 1} was traded already")
-        start, self._heard = self._heard, self._heard + len(events)
-        self._signals = _room(self._signals, self._heard)
+        start, self._announced = self._announced, self._announced + len(events)
+        self._signals = _room(self._signals, self._announced)
         for column in ("bar", "kind", "group"):
-            self._signals[column][start : self._heard] = getattr(events, column)
+            self._signals[column][start : self._announced] = getattr(events, column)
+        self._signal_bar = self._signals["bar"]
         self._last = events
-        self.advance(int(events.bar[-1]))
+
+    def hear(self, count: int) -> None:
+        """Hear the next ``count`` of the events that were announced.
+
+        Raises
+        ------
+        AccountError
+            Where fewer are left.
+        """
+        if count <= 0:
+            return
+        if self._heard + count > self._announced:
+            raise AccountError(f"{self._announced - self._heard} announced events are left, not {count}")
+        self._heard += count
+        self.advance(self._signal_bar.item(self._heard - 1))
 
     def advance(self, bar: int) -> None:
         """Let trading go on to the close of ``bar``.
@@ -149,7 +192,7 @@ class Account:
         if not len(wanted):
             return
         event = events[row[wanted]]
-        floor = max(0, self._book.signal - 1, self._state.orders[self._asked - 1].event if self._asked else 0)
+        floor = max(0, self._looked[0] - 1, self._state.orders[self._asked - 1].event if self._asked else 0)
         if event[0] < floor or event[-1] >= self._heard or np.any(np.diff(event) < 0):
             raise AccountError(
                 f"orders answer events {event.min()} to {event.max()}; "
@@ -178,6 +221,13 @@ class Account:
         AccountError
             Before any event was observed.
         """
+        now, last = self._heard - 1, self._last
+        if last is not None and now >= 0:
+            close = last.close.item(now - self._announced + len(last))
+            single = one_order(side, size, order, close)
+            if single is not None:
+                self._append_one(single)
+                return
         if not np.all(np.abs(np.asarray(side, dtype=np.float64)) == 1):
             raise StrategyError(f"strategy {self._name}: an order's side must be +1 or -1, was {side!r}")
         unknown = order.keys() - Plan.__dataclass_fields__.keys()
@@ -210,31 +260,32 @@ class Account:
     @property
     def cash(self) -> float:
         """Money that would be left if the position were worth nothing."""
-        return float(self._traded().cash)
+        return float(self._traded().cash[0])
 
     @property
     def position(self) -> float:
         """Net position, base units, or contracts of an inverse contract."""
-        return float(self._traded().position)
+        return float(self._traded().position[0])
 
     @property
     def equity(self) -> float:
         """Cash and position at the last close."""
-        book = self._traded()
-        return float(book.cash + book.position * self._market.worth(self._bars.close[max(self.bar, 0)]))
+        book, close = self._traded(), self._bars.close.item(max(self._stop - 1, 0))
+        equity: float = book.cash.item() + book.position.item() * self._market.worth_of(close)
+        return equity
 
     @property
     def working(self) -> int:
         """How many orders work."""
-        return int(self._traded().working)
+        return int(self._traded().working[0])
 
     @property
     def open_trades(self) -> tuple[OpenTrade, ...]:
         """The open positions, in the order of their entries."""
-        open_now = self._state.orders[self._state.lots[: self._traded().lots]]
+        open_now = self._state.orders[self._state.lots[: self._traded().lots.item()]]
         level = np.nan
         if self._rules[0].margin == kernel.CROSS:
-            level = float(self._book.liquidation)  # reckoned when the account last looked what to watch for
+            level = self._book.liquidation.item()  # reckoned when the account last looked what to watch for
         isolated = self._settings.margin == "isolated"
         return tuple(
             OpenTrade(
@@ -256,57 +307,97 @@ class Account:
         return tabulate(
             self._market,
             state.orders[: self._asked],
-            state.fills[: book.fills],
-            self._funded[: book.funded],
+            state.fills[: book.fills.item()],
+            self._funded[: book.funded.item()],
             self._stop,
             self._settings,
         )
 
-    def _traded(self) -> Record:
+    def _traded(self) -> _Book:
         """Trade what is left to be traded, and return the book."""
-        advance(
-            self._market.prices,
-            self._detail,
-            self._signals,
-            self._heard,
-            self._state,
-            self._funded,
-            self._asked,
-            self._market.rules,
-            self._rules[0],
-            self._stop,
-        )
+        wanted = (self._heard, self._asked, self._stop)
+        if self._looked != wanted:
+            if not self._idle():
+                advance(
+                    self._market.prices,
+                    self._detail,
+                    self._signals,
+                    self._heard,
+                    self._state,
+                    self._funded,
+                    self._asked,
+                    self._market.rules,
+                    self._rules[0],
+                    self._stop,
+                )
+            self._looked = wanted
         return self._book
 
+    def _idle(self) -> bool:
+        """Tell whether trading would change nothing: no command waits, and what is live is not met in a few bars.
+
+        The kernel would find the same, but to call it takes longer than all else about looking at an account.
+        """
+        book = self._book
+        if book.placed.item() < self._asked:
+            return False
+        if book.working.item() + book.lots.item() == 0:
+            return True
+        stop, bar = self._stop, max(self._looked[2], book.bar.item())
+        if not book.watched.item() or book.mask.item() or stop > book.wake.item() or stop - bar > _A_FEW:
+            return False
+        if self._market.marked and (book.mark_up.item() < np.inf or book.mark_down.item() > -np.inf):
+            return False
+        up, down, bars = book.up.item(), book.down.item(), self._bars
+        return all(bars.high.item(k) < up and bars.low.item(k) > down for k in range(bar, stop))
+
     def _now(self) -> Events:
-        if self._last is None:
+        if self._last is None or self._heard == 0:
             raise AccountError("no event was observed yet: orders are placed at events")
-        return self._last[-1:]
+        at = self._heard - 1 - self._announced + len(self._last)
+        return self._last[at : at + 1]
 
     def _command(self, kind: str) -> None:
-        bar = self._now().bar
-        self._append(
-            event=np.array([self._heard - 1]), bar=bar, kind=kernel.KINDS.index(kind), group=np.zeros(1, np.int64)
-        )
+        self._now()
+        start = self._make_room(1)
+        now = self._heard - 1
+        head = (now, self._signal_bar.item(now), 0, 0, kernel.KINDS.index(kind))
+        self._state.orders[start] = head + (0,) * (_FIELDS - len(head))
+
+    def _append_one(self, order: tuple[float, ...]) -> None:
+        """Write down one order, given as the fields of ``ORDER_ROW`` from ``side`` to ``exit_on``."""
+        start, now = self._make_room(1), self._heard - 1
+        row = (now, self._signal_bar.item(now), start, *order)
+        self._state.orders[start] = row + (0,) * (_FIELDS - len(row))
+        if self._once:
+            group = int(self._state.orders["group"][start])
+            self._state.orders["slot"][start] = self._slots.setdefault(group, len(self._slots))
+            self._state = self._state._replace(taken=_room(self._state.taken, len(self._slots)))
 
     def _append(self, **columns: Any) -> None:
-        start, self._asked = self._asked, self._asked + len(columns["event"])
+        start = self._make_room(len(columns["event"]))
         if self._once:  # nobody asks otherwise
             groups, where = np.unique(columns["group"], return_inverse=True)
             slots = [self._slots.setdefault(group, len(self._slots)) for group in groups.tolist()]
             columns["slot"] = np.array(slots)[where]
-        state = self._state
-        self._state = state._replace(
-            orders=_room(state.orders, self._asked),
-            fills=_room(state.fills, 3 * self._asked),
-            working=_room(state.working, self._asked),
-            lots=_room(state.lots, self._asked),
-            taken=_room(state.taken, len(self._slots)),
-        )
+            self._state = self._state._replace(taken=_room(self._state.taken, len(self._slots)))
         for name, values in columns.items():
             column = np.asarray(values)
             if column.strides != (0,) or column[0] != 0:  # one value for all: the rows are zero already
                 self._state.orders[name][start : self._asked] = column
+
+    def _make_room(self, count: int) -> int:
+        """Count ``count`` more orders, and return the number of the first."""
+        start, self._asked = self._asked, self._asked + count
+        state = self._state
+        if len(state.orders) < self._asked:
+            self._state = state._replace(
+                orders=_room(state.orders, self._asked),
+                fills=_room(state.fills, 3 * self._asked),
+                working=_room(state.working, self._asked),
+                lots=_room(state.lots, self._asked),
+            )
+        return start
 
 
 def _rules(market: Exchange, settings: AccountSettings, policy: Policy) -> Records:

@@ -31,11 +31,10 @@ class Desk:
     nobody answers costs next to nothing.
     """
 
-    __slots__ = ("_account", "_events", "_now", "_told")
+    __slots__ = ("_account", "_now", "_told")
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._events: Events | None = None
         self._told = self._now = 0
 
     def submit(self, side: int, *, size: float, **order: Any) -> None:
@@ -83,8 +82,8 @@ class Desk:
 
 def _told(desk: Desk) -> Account:
     """Tell the account the events up to the current one, and return it."""
-    if desk._told < desk._now and desk._events is not None:
-        desk._account.observe(desk._events[desk._told : desk._now])
+    if desk._told < desk._now:
+        desk._account.hear(desk._now - desk._told)
         desk._told = desk._now
     return desk._account
 
@@ -94,14 +93,14 @@ def hear(desk: Desk, events: Events, kinds: Collection[EventKind]) -> Iterator[E
 
     While one is at hand, the desk stands at the close of its bar: later events have not been heard.
     """
-    desk._events, desk._told = events, 0
+    desk._told = desk._now = 0
+    desk._account.announce(events)
     for row, kind in enumerate(events.kind.tolist()):
         if kind in kinds:
             desk._now = row + 1
             yield Event(events, row, kind)
     desk._now = len(events)
     _told(desk)
-    desk._events = None
 
 
 def answering(strategy: Strategy, market: object, desk: Desk) -> Callable[[Event], None]:

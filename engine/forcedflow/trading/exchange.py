@@ -120,6 +120,10 @@ class Exchange:
         """Return what one unit is worth up to a constant, in the currency of the margin."""
         return price if self.face == 0.0 else -self.face / price
 
+    def worth_of(self, price: float) -> float:
+        """Return the worth of one unit at one price."""
+        return price if self.face == 0.0 else -self.face / price
+
     def price(self, worth: FloatArray) -> FloatArray:
         """Return the price at which one unit has this worth."""
         return worth if self.face == 0.0 else -self.face / worth

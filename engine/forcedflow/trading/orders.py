@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,7 +18,7 @@ from forcedflow.tables import EventKind, Events
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Asked", "Plan", "Policy", "at_event"]
+__all__ = ["Asked", "Plan", "Policy", "at_event", "one_order"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -97,6 +98,17 @@ _INTS: Final = ("expiry", "hold", "group", "oco", "reduce_only")
 _OF_THE_ASK: Final = ("group", "reduce_only")
 
 
+_DEFAULTS: Final[dict[str, Any]] = {
+    field.name: field.default for field in fields(Plan) if field.name not in {"side", "size"} and field.init
+}
+_LEVELS: Final = ("price", "limit", "stop", "target", "trail")
+_COUNTS: Final = ("expiry", "hold", "group", "oco")
+_FLOATING: Final = frozenset({int, float, np.float64, np.int64})
+_WHOLE: Final = frozenset({int, np.int64})
+_KINDS: Final = frozenset({EventKind})
+_STOP_LIMIT: Final = ENTRIES.index("stop_limit")
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A plan whose fields are checked columns: shape (events,), or (events, legs) where the plan has ladders."""
@@ -147,6 +159,61 @@ class Asked:
         events, legs = len(self.side), self.side[:1].size if len(self.side) else 1
         flat = Asked(**{field.name: getattr(self, field.name).reshape(-1) for field in fields(self)})
         return flat, np.repeat(np.arange(events), legs)
+
+
+def one_order(side: object, size: object, given: dict[str, Any], close: float) -> tuple[float, ...] | None:
+    """Return a single order's fields as the account's kernel takes them, ``side`` to ``exit_on``, if it is fine.
+
+    A short way for handlers: :meth:`Asked.of` takes as long for one order as for a thousand. What is not fine, or a
+    ladder, or reduce-only, or of other types than Python's own and numpy's doubles, is left to it, by None; so it alone
+    says what is wrong.
+
+    Parameters
+    ----------
+    given
+        Fields of a :class:`Plan` beside side and size.
+    close
+        Of the event's bar.
+    """
+    order = _DEFAULTS | given
+    if len(order) > len(_DEFAULTS) or order["reduce_only"] is not False:
+        return None
+    numbers = (side, size, *(order[name] for name in _LEVELS))
+    counts = tuple(order[name] for name in _COUNTS)
+    names = (order["entry"], order["size_rule"])
+    if not (_FLOATING.issuperset(map(type, numbers)) and _WHOLE.issuperset(map(type, counts))):
+        return None
+    if not (type(names[0]) is type(names[1]) is str and names[0] in ENTRIES and names[1] in SIZE_RULES):
+        return None
+    if not (_KINDS.issuperset(map(type, order["cancel_on"])) and _KINDS.issuperset(map(type, order["exit_on"]))):
+        return None
+    way, amount, price, limit, stop, target, trail = map(float, numbers)
+    expiry, hold, group, oco = map(int, counts)
+    kind, rule = ENTRIES.index(names[0]), SIZE_RULES.index(names[1])
+    met = close if kind == 0 else price
+    reference = limit if kind == _STOP_LIMIT else met
+    levels = ((kind != 0, price), (kind == _STOP_LIMIT, limit))
+    away = ((stop, way), (target, -way))
+    fine = (
+        way in {1.0, -1.0}
+        and 0.0 < amount < np.inf
+        and all(0.0 < level < np.inf if needed else math.isnan(level) for needed, level in levels)
+        and all(
+            math.isnan(level) or (0.0 < level < np.inf and sign * (reference - level) > 0 and sign * (met - level) > 0)
+            for level, sign in away
+        )
+        and (math.isnan(trail) or 0.0 < trail < np.inf)
+        and not (names[1] == "risk" and math.isnan(stop) and math.isnan(trail))
+        and expiry >= 1
+        and hold >= 0
+        and oco >= 0
+    )
+    if not fine:
+        return None
+    ratchet = np.nan if math.isnan(trail) else float(np.exp(-way * trail))
+    masks = [sum(1 << kind for kind in set(order[name])) for name in ("cancel_on", "exit_on")]
+    priced = (price, limit, stop, target, trail, ratchet, amount)
+    return (int(way), kind, *priced, rule, expiry, hold, group, 0, oco, 0, *masks)
 
 
 def at_event(events: Events, row: int) -> str:
