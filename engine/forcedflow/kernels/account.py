@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forcedflow.kernels import Record, Records, lean_kernel, small_kernel
+from forcedflow.kernels import Record, Records, lean_kernel, plain, small_kernel
 from forcedflow.kernels.margin import account_level, follow_schedule, largest_value
 from forcedflow.kernels.matching import trade_bar, trailed_stop
 from forcedflow.kernels.orders import (
@@ -78,13 +78,13 @@ def _hear(state: State, signal: Record) -> None:
     while at < state.book[0].working:
         order = state.orders[state.working[at]]
         if (order.cancel_on >> signal.kind) & 1 and order.group == signal.group:
-            withdraw(state, state.working[at], signal.bar, CANCEL_ON)
+            withdraw(state, state.working[at], signal.bar, plain(CANCEL_ON))
         else:
             at += 1
     for at in range(state.book[0].lots):
         lot = state.orders[state.lots[at]]
         if (lot.exit_on >> signal.kind) & 1 and lot.group == signal.group:
-            leave(state, state.lots[at], EXIT_ON)
+            leave(state, state.lots[at], plain(EXIT_ON))
 
 
 @lean_kernel
@@ -192,10 +192,10 @@ def _place(state: State, venue: Venue, rules: Record, number: int, close: float)
     """Obey a command; accept or refuse an order."""
     book, order = state.book[0], state.orders[number]
     if order.kind == CLOSE:
-        leave_all(state, CLOSED)
+        leave_all(state, plain(CLOSED))
         return
     if order.kind == CANCEL:
-        withdraw_all(state, order.bar, CANCELLED_ALL)
+        withdraw_all(state, order.bar, plain(CANCELLED_ALL))
         return
     head = state.orders[order.ask]
     order.entry_bar, order.qty = -1, 0.0
@@ -210,7 +210,7 @@ def _place(state: State, venue: Venue, rules: Record, number: int, close: float)
             follow_schedule(state, venue, rules, order.bar)
         refused = _quantity(state, rules, order, close, clears)
     if refused != NONE:
-        settle(order, REFUSED, refused, order.bar)
+        settle(order, plain(REFUSED), refused, order.bar)
         return
     if clears:
         why = REPLACED if rules.conflict == REPLACE else REVERSED
@@ -224,7 +224,7 @@ def _place(state: State, venue: Venue, rules: Record, number: int, close: float)
         book.asks += head.alive == 0
         head.alive += 1
         state.taken[order.slot] = True
-    settle(order, WORKING, NONE, order.bar)
+    settle(order, plain(WORKING), plain(NONE), order.bar)
 
 
 @lean_kernel

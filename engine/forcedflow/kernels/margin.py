@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forcedflow.kernels import Record, inner_kernel, lean_kernel
+from forcedflow.kernels import Record, inner_kernel, lean_kernel, plain
 from forcedflow.kernels.orders import ISOLATED, State, Venue, worth
 
 __all__ = ["account_level", "follow_schedule", "isolated_level", "largest_value"]
@@ -59,7 +59,7 @@ def isolated_level(state: State, rules: Record, lot: Record) -> None:
         value = lot.left * abs(worth(rules, lot.entry_price))
         d = float(lot.side if rules.face == 0.0 else -lot.side)
         cash = lot.margin * (lot.left / lot.qty) - d * value
-        lot.liquidation = _level(state, rules, lot.side, lot.left, cash, value)
+        lot.liquidation = _level(state, rules, plain(lot.side), lot.left, cash, value)
 
 
 @inner_kernel

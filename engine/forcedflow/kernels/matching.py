@@ -37,7 +37,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import Record, Records, inner_kernel, lean_kernel
+from forcedflow.kernels import Record, Records, inner_kernel, lean_kernel, plain, truth
 from forcedflow.kernels.margin import account_level, follow_schedule, isolated_level
 from forcedflow.kernels.orders import (
     AT_OPEN,
@@ -167,7 +167,7 @@ def _cancel_others(state: State, number: int) -> int:
         other = state.working[at]
         if state.orders[other].oco == order.oco and other != number:
             before += other < number
-            withdraw(state, other, state.moment[0].bar, OCO)
+            withdraw(state, other, state.moment[0].bar, plain(OCO))
         else:
             at += 1
     return before
@@ -194,7 +194,21 @@ def _enter(
     order.leave = NONE
     order.left = order.qty
     state.orders[order.ask].filled += 1
-    _fill(state, detail, rules, number, number, order.side, order.qty, mid, quoted, bound, taker, inside, ENTERED)
+    _fill(
+        state,
+        detail,
+        rules,
+        number,
+        number,
+        plain(order.side),
+        order.qty,
+        mid,
+        quoted,
+        bound,
+        taker,
+        inside,
+        plain(ENTERED),
+    )
     order.entry_price = order.best = state.fills[book.fills - 1].price
     if inside != AT_OPEN:
         now.since = mid
@@ -262,7 +276,7 @@ def _reduce(
         qty = min(wanted, lot.left)
         wanted -= qty
         before = book.lots
-        _exit(state, detail, rules, number, state.lots[at], qty, mid, quoted, bound, taker, inside, REDUCED)
+        _exit(state, detail, rules, number, state.lots[at], qty, mid, quoted, bound, taker, inside, plain(REDUCED))
         at += book.lots == before
     return float(wanted)
 
@@ -306,8 +320,10 @@ def _liquidate_account(state: State, detail: Detail | None, rules: Record, opens
         lot = state.orders[number]
         quoted = level * (1.0 - lot.side * rules.half_spread)
         inside = AT_OPEN if opens else TOUCHED
-        _exit(state, detail, rules, number, number, lot.left, level, quoted, np.nan, True, inside, LIQUIDATED)
-    withdraw_all(state, now.bar, LIQUIDATED)
+        _exit(
+            state, detail, rules, number, number, lot.left, level, quoted, np.nan, truth(1), inside, plain(LIQUIDATED)
+        )
+    withdraw_all(state, now.bar, plain(LIQUIDATED))
     state.fills[book.fills - 1].shortfall = max(-book.cash, 0.0)
 
 
@@ -423,11 +439,11 @@ def _entries(state: State, detail: Detail | None, rules: Record, turn: int) -> N
             rest = _reduce(state, detail, rules, number, mid, quoted, bound, taker, inside)
         at -= 1
         if rest == order.qty:  # nothing to reduce
-            withdraw(state, number, now.bar, REDUCED)
+            withdraw(state, number, now.bar, plain(REDUCED))
             continue
         order.qty -= rest
         at -= _cancel_others(state, number)
-        settle(order, FILLED, reason, now.bar)
+        settle(order, plain(FILLED), reason, now.bar)
         remove(state.working, book.working, number)
         book.working -= 1
         if order.reduce_only == 0:
@@ -473,7 +489,7 @@ def _expire(state: State, bar: int) -> None:
     while at < state.book[0].working:
         order = state.orders[state.working[at]]
         if bar >= order.bar + order.expiry:
-            withdraw(state, state.working[at], bar, EXPIRY)
+            withdraw(state, state.working[at], bar, plain(EXPIRY))
         else:
             at += 1
 
@@ -534,21 +550,21 @@ def trade_bar(
         opens = sub == 0 or not path
         while True:
             if opens:
-                _exits(state, detail, rules, True)
+                _exits(state, detail, rules, opens)
                 if rules.margin == CROSS:
-                    _liquidate_account(state, detail, rules, True)
-                _entries(state, detail, rules, OPENING)
-                _exits(state, detail, rules, True)
+                    _liquidate_account(state, detail, rules, opens)
+                _entries(state, detail, rules, plain(OPENING))
+                _exits(state, detail, rules, opens)
             else:
-                _entries(state, detail, rules, INSIDE)
+                _entries(state, detail, rules, plain(INSIDE))
                 _entries(state, detail, rules, REDUCING_LIMITS if kind else REDUCING_STOPS)
-                while _exits(state, detail, rules, False) and rules.margin == CROSS:
+                while _exits(state, detail, rules, opens) and rules.margin == CROSS:
                     pass  # each exit moves the account's own level, which may have hidden a stop
             if rules.margin == CROSS:
                 _liquidate_account(state, detail, rules, opens)
             if not opens:
                 break
-            opens = False
+            opens = truth(0)
         _entries(state, detail, rules, REDUCING_STOPS if kind else REDUCING_LIMITS)
         _trail(state)
     _expire(state, bar)

@@ -95,6 +95,12 @@ class Exchange:
         mark_reach = extremes(*marks) if self.marked else reach
         volatility, usual = liquidity or (np.zeros(len(bars)), np.zeros(len(bars)))
         prices = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+        self.close_ts = bars.close_ts
+        """Shape (bars,), read-only: of every account's tables."""
+        self.numbers = np.arange(len(bars))
+        """Shape (bars,), read-only: 0, 1, 2 and so on."""
+        for shared in (self.close_ts, self.numbers):
+            shared.setflags(write=False)
         self.prices = Prices(*prices, volatility, usual, *marks, reach, mark_reach)
         self.rules = Venue(funding, schedules, brackets)
 

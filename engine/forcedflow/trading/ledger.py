@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +55,7 @@ def tabulate(
     traded
         How many bars were traded.
     """
-    ts, interval = market.bars.ts, market.bars.interval
+    ts = market.close_ts
     is_order = asked["kind"] <= STOP_LIMIT  # the others are commands
     number = np.cumsum(is_order) - 1
     enters = np.flatnonzero(filled["reason"] == ENTERED)
@@ -64,11 +64,11 @@ def tabulate(
     trade = trade[filled["lot"]]
     orders: Table = {
         "order_id": number,
-        "ts": ts[asked["bar"]] + interval,
+        "ts": ts[asked["bar"]],
         "kind": _names(KINDS, asked["kind"]),
         "status": _names(STATUSES, asked["status"]),
         "reason": _names(REASONS, asked["reason"]),
-        **{name: asked[name] for name in ORDERS if name in _ORDER_NAMES},
+        **_gathered(asked, ORDERS),
     }
     if not is_order.all():
         orders = {name: column[is_order] for name, column in orders.items()}
@@ -76,7 +76,7 @@ def tabulate(
         "fill_id": np.arange(len(filled)),
         "order_id": number[filled["order"]],
         "trade_id": trade,
-        "ts": ts[filled["bar"]] + interval,
+        "ts": ts[filled["bar"]],
         "reason": _names(REASONS, filled["reason"]),
         "liquidity": np.where(filled["taker"] == 1, "taker", "maker"),
         "spread_cost": filled["spread"],
@@ -103,7 +103,19 @@ def tabulate(
     )
 
 
-_ORDER_NAMES = frozenset(ORDERS) - {"order_id", "ts", "kind", "status", "reason"}
+_BLOCK: Final = 1 << 11  # rows whose fields stay in the processor's cache while they are gathered
+
+
+def _gathered(rows: Rows, schema: Mapping[str, str]) -> Table:
+    """Return the fields of rows that have the name of a column and are not text, in the column's type."""
+    named = [name for name, dtype in schema.items() if name in (rows.dtype.names or ()) and dtype != "str"]
+    columns: Table = {name: np.empty(len(rows), schema[name]) for name in named}
+    for start in range(0, len(rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        few = rows[block]
+        for name, column in columns.items():
+            column[block] = few[name]
+    return columns
 
 
 def _trades(market: Exchange, asked: Rows, filled: Rows, trade: IntArray, number: IntArray, traded: int) -> Table:
@@ -281,8 +293,8 @@ def _equity(market: Exchange, filled: Rows, funded: Rows, traded: int, cash: flo
     np.divide(equity, drawdown, out=drawdown)
     np.subtract(1.0, drawdown, out=drawdown)
     return {
-        "bar": np.arange(traded),
-        "ts": market.bars.ts[:traded] + market.bars.interval,
+        "bar": market.numbers[:traded],
+        "ts": market.close_ts[:traded],
         "close": close,
         "position": position,
         "cash": cash_held,
@@ -292,7 +304,8 @@ def _equity(market: Exchange, filled: Rows, funded: Rows, traded: int, cash: flo
 
 
 def _names(names: tuple[str, ...], codes: IntArray) -> npt.NDArray[np.str_]:
-    return np.array(names)[codes]
+    used = np.bincount(codes, minlength=len(names)) > 0  # columns of text are as wide as their longest
+    return np.array([name if is_used else "" for name, is_used in zip(names, used, strict=True)]).take(codes)
 
 
 def _copied(table: Table, schema: Mapping[str, str]) -> Table:
