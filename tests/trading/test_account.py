@@ -406,6 +406,50 @@ def test_what_comes_late_is_refused() -> None:
         account.place(ask(FromColumns(), later), np.arange(len(later)))
 
 
+def test_what_is_announced_is_heard_in_its_time() -> None:
+    """Looking at every step shows what hearing the tape event by event shows, and nothing that was only announced."""
+    bars, events = random_market(5)
+    ahead, along = (Account(bars, FREE, FromColumns(conflict="add", max_open=5)) for _ in range(2))
+    ahead.announce(events)
+    for row in range(len(events)):
+        ahead.hear(1)
+        along.observe(events[row : row + 1])
+        for account in (ahead, along):
+            account.place(ask(FromColumns(), events[row : row + 1]), np.array([row]))
+        if row % 3 == 0:
+            seen = [(a.bar, a.heard, a.position, a.cash, a.equity, a.working, a.open_trades) for a in (ahead, along)]
+            assert repr(seen[0]) == repr(seen[1])
+    assert ahead.result().fills["price"].tolist() == along.result().fills["price"].tolist()
+    assert len(ahead.result().fills["price"]) > 5
+    with pytest.raises(AccountError, match="0 announced events are left, not 1"):
+        ahead.hear(1)
+
+
+@pytest.mark.parametrize("margin", ["none", "cross", "isolated"])
+@pytest.mark.parametrize("seed", range(6))
+def test_to_look_often_changes_nothing(seed: int, margin: Any) -> None:
+    """An account that is not traded because nothing can happen stands where one stands that nobody looked at."""
+    bars, events = random_market(seed)
+    exchange = random_exchange(seed, bars)
+    settings = AccountSettings(cash=1000, margin=margin)
+    often, once = (Account(exchange, settings, Policy(conflict="add", max_open=5)) for _ in range(2))
+    asked = ask(FromColumns(), events)
+    for account in (often, once):
+        account.observe(events[:20])
+        account.place(ask(FromColumns(), events[:20]), np.arange(20))
+    assert len(asked.side) > 20
+    for bar in range(int(events.bar[19]), len(bars)):
+        often.advance(bar)
+        fresh = Account(exchange, settings, Policy(conflict="add", max_open=5))
+        fresh.observe(events[:20])
+        fresh.place(ask(FromColumns(), events[:20]), np.arange(20))
+        fresh.advance(bar)
+        assert (often.equity, often.cash, often.position) == (fresh.equity, fresh.cash, fresh.position)
+    once.advance(len(bars) - 1)
+    for name, column in once.result().fills.items():
+        np.testing.assert_array_equal(often.result().fills[name], column)
+
+
 def test_an_order_answers_its_event_and_hears_the_rest_of_its_bar() -> None:
     """ZoneEntry and ZoneSwept in one bar: the order that answers the first is cancelled by the second."""
     bars = make_bars([(100, 100, 100, 100)] * 4)

@@ -115,7 +115,7 @@ class _NoCollection(Listener):
             gc.enable()
 
 
-register("numba:compile", _NoCollection())
+register("numba:compile", _NoCollection())  # type: ignore[no-untyped-call]
 
 
 def _compiled(function: _F, **options: bool | str) -> _F:

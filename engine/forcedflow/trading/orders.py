@@ -240,7 +240,9 @@ def _fitted(columns: dict[str, npt.NDArray[Any]], events: int, name: str) -> dic
 
 def _numbers(values: npt.ArrayLike, field: str, dtype: type[np.generic], name: str) -> npt.NDArray[np.generic]:
     array = np.asarray(values)
-    if array.dtype.kind not in "biuf" or (dtype is np.int64 and not np.array_equal(array, np.trunc(array))):
+    if array.dtype.kind not in "biuf" or (
+        dtype is np.int64 and array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array))
+    ):
         what = "whole numbers" if dtype is np.int64 else "numbers"
         raise StrategyError(f"strategy {name}: plan column {field!r} must hold {what}, was {values!r:.80}")
     return array.astype(dtype)
@@ -269,8 +271,10 @@ def _mask(kinds: Collection[EventKind] | IntArray, field: str, name: str) -> npt
         raise StrategyError(f"strategy {name}: plan column {field!r} must hold kinds of event: {error}") from None
 
 
-def _check(asked: Asked, events: Events, name: str) -> None:
-    ladder = asked.side.ndim == 2
+def _check(given: Asked, events: Events, name: str) -> None:
+    # A value that is given once for all events is checked once.
+    asked = Asked(**{field.name: _once(getattr(given, field.name)) for field in fields(given)})
+    ladder = given.side.ndim == 2
     market = asked.kind == ENTRIES.index("market")
     both = asked.kind == ENTRIES.index("stop_limit")
     price = np.where(market, events.close[:, None] if ladder else events.close, asked.price)
@@ -307,16 +311,22 @@ def _check(asked: Asked, events: Events, name: str) -> None:
         ("reduce_only", "must be a market, limit or stop order", ~(reduces & both)),
         *((field, "must be the same for all legs", _same_for_legs(getattr(asked, field))) for field in _OF_THE_ASK),
     )
-    asks = asked.side != 0
+    asks = given.side != 0
     for field, problem, fine in findings:
         if np.any(asks & ~fine):
             at = tuple(int(k) for k in np.argwhere(asks & ~fine)[0])
-            entry = f"{'buy' if asked.side[at] > 0 else 'sell'} {ENTRIES[asked.kind[at]]} at {reference[at]:.10g}"
+            met = np.broadcast_to(reference, given.side.shape)[at]
+            entry = f"{'buy' if given.side[at] > 0 else 'sell'} {ENTRIES[given.kind[at]]} at {met:.10g}"
             leg = f", leg {at[1]}" if ladder else ""
             raise StrategyError(
                 f"strategy {name}, {at_event(events, at[0])}, plan row {at[0]}{leg}: {field} {problem}, "
-                f"was {getattr(asked, field)[at]:.10g} ({entry})"
+                f"was {getattr(given, field)[at]:.10g} ({entry})"
             )
+
+
+def _once(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return one row of a column whose rows are all the same place in memory."""
+    return column[:1] if column.strides[0] == 0 else column
 
 
 def _same_for_legs(values: IntArray) -> BoolArray:
