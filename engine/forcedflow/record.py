@@ -260,7 +260,7 @@ def _write_table(table: Table, schema: Mapping[str, str], path: Path) -> None:
         if table[name].dtype.kind != _KINDS[dtype] or (dtype != "str" and table[name].dtype != np.dtype(dtype)):
             raise RecordError(f"{path.stem}: column {name!r} is {table[name].dtype}, not {dtype}")
     columns = [_column(table[name]) for name in schema]
-    codes = [name for name, dtype in schema.items() if dtype == "str"]
+    codes: Any = [name for name, dtype in schema.items() if dtype == "str"]  # pyarrow's stubs know a bool only
     coded = {name: _ENCODINGS[dtype] for name, dtype in schema.items() if dtype in _ENCODINGS}
     pq.write_table(
         pa.table(columns, names=list(schema)),

@@ -161,7 +161,7 @@ class Asked:
         return flat, np.repeat(np.arange(events), legs)
 
 
-def one_order(side: object, size: object, given: dict[str, Any], close: float) -> tuple[float, ...] | None:
+def one_order(side: Any, size: Any, given: dict[str, Any], close: float) -> tuple[float, ...] | None:
     """Return a single order's fields as the account's kernel takes them, ``side`` to ``exit_on``, if it is fine.
 
     A short way for handlers: :meth:`Asked.of` takes as long for one order as for a thousand. What is not fine, or a
