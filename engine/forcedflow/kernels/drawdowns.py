@@ -1,8 +1,9 @@
 """Drawdowns at every bar's close, found without a look at every bar.
 
 Between two fills an account's equity is ``position * value + cash``, which in floats too only rises, or only falls,
-with the value of a unit. So the extremes of a block of closes bound equity there exactly, and a search descends only
-into blocks that reach the high so far, or whose bound beats the worst drawdown so far.
+with the value of a unit. So the extremes of a block of closes give those of equity there to the bit. A search descends
+only into blocks that reach the high so far; of one that stays below, the lowest close says how far equity fell, and where
+in it that was is looked for at the end, in the one block that fell furthest.
 """
 
 from __future__ import annotations
@@ -51,9 +52,10 @@ def drawdowns(
     under : int
         Bars that closed below a high.
     """
-    high, at_high, since = initial, -1, start
+    high, at_high, last_high = initial, -1, -1  # bars: the first and the last at that high
     depth, peak, trough, recovered = 0.0, -1, -1, -1
     longest, under, below = 0, 0, False
+    fell_from, piece, deep, deep_shift = initial, 0, 0, 0  # the high, the piece and the block of the trough
     top = len(values.first) - 1
     for k in range(len(begins)):
         end = begins[k + 1] if k + 1 < len(begins) else len(ts)
@@ -61,6 +63,7 @@ def drawdowns(
         while bar < end:
             after, lowest, highest = end, cash[k], cash[k]
             single = position[k] == 0.0  # one equity in all bars from this one to the one before `after`
+            whole = True  # the block lies in the piece
             if not single:
                 row = values.first[level] + (bar >> shift)
                 lowest = position[k] * values.values[row, 0] + cash[k]
@@ -68,28 +71,40 @@ def drawdowns(
                 if lowest > highest:
                     lowest, highest = highest, lowest
                 after = min(bar + (1 << shift), end)
-                single = level == 0
+                single, whole = level == 0, bar + (1 << shift) <= end
             fell = 1.0 - lowest / high
-            if not single and (highest >= high or fell > depth):
+            if not single and (highest >= high or (fell > depth and not whole)):
                 level -= 1
                 shift -= SHIFT
                 continue
             if highest < high:
                 if fell > depth:
                     depth, peak, trough, recovered = fell, at_high, bar, -1
+                    fell_from, piece, deep, deep_shift = high, k, level, shift
                 under += after - bar
-                longest = max(longest, ts[after - 1] - since)
                 below = True
             else:
-                if below:
-                    longest = max(longest, ts[bar] - since)
+                if below:  # times are looked up here only: to read them all costs more than the search
+                    longest = max(longest, ts[bar] - (ts[last_high] if last_high >= 0 else start))
                     recovered = bar if recovered < 0 else recovered
                     below = False
                 if highest > high:
                     high, at_high = highest, bar
-                since = ts[after - 1]
+                last_high = after - 1
             bar = after
             while level < top and bar & ((1 << (shift + SHIFT)) - 1) == 0:
                 level += 1
                 shift += SHIFT
+    if below:
+        longest = max(longest, ts[-1] - (ts[last_high] if last_high >= 0 else start))
+    while deep > 0:
+        deep -= 1
+        deep_shift -= SHIFT
+        while True:
+            row = values.first[deep] + (trough >> deep_shift)
+            one = position[piece] * values.values[row, 0] + cash[piece]
+            other = position[piece] * values.values[row, 1] + cash[piece]
+            if 1.0 - min(one, other) / fell_from >= depth:
+                break
+            trough += 1 << deep_shift
     return depth, peak, trough, recovered, longest, under

@@ -242,7 +242,7 @@ def _check(asked: Asked, events: Events, name: str) -> None:
     )
     asks = asked.side != 0
     for field, problem, fine in findings:
-        if np.any(asks & ~fine):
+        if not fine.all() and np.any(asks & ~fine):
             at = tuple(int(k) for k in np.argwhere(asks & ~fine)[0])
             entry = f"{'buy' if asked.side[at] > 0 else 'sell'} {ENTRIES[asked.kind[at]]} at {reference[at]:.10g}"
             leg = f", leg {at[1]}" if ladder else ""

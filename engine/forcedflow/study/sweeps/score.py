@@ -109,7 +109,8 @@ class _Account(Account):
 
     def rows(self) -> tuple[Records, Records, Records]:
         """Trade what is left to be traded; return orders, fills and funding payments."""
-        book = self._traded()
+        self._traded()
+        book = self._state.book[0]
         rows = self._state.orders[: self._asked], self._state.fills[: book.fills], self._funded[: book.funded]
         orders, fills, funded = (part.view(np.ndarray) for part in rows)  # numpy's records take long to find a field
         return orders, fills, funded
