@@ -145,7 +145,7 @@ def vectorbt_seconds(tape: Tape, settings: Sequence[dict[str, float]], *, stats:
 def test_settings_on_one_tape(
     benchmark: BenchmarkFixture, full: bool, tell: Callable[[str], None], days: float
 ) -> None:
-    """Four hundred brackets on the breaks of a week's, or of a day's, channel, each with its scorecard; time of one processor."""
+    """Four hundred brackets on the breaks of a channel of a week or a day, with scorecards; time of one processor."""
     if full and importlib.util.find_spec("vectorbt") is None:
         skip("vectorbt is not installed: uv sync --group check")
     tape = one_tape(1_000_000 if full else 20_000, days if full else days / 50)

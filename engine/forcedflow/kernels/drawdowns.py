@@ -2,8 +2,8 @@
 
 Between two fills an account's equity is ``position * value + cash``, which in floats too only rises, or only falls,
 with the value of a unit. So the extremes of a block of closes give those of equity there to the bit. A search descends
-only into blocks that reach the high so far; of one that stays below, the lowest close says how far equity fell, and where
-in it that was is looked for at the end, in the one block that fell furthest.
+only into blocks that reach the high so far; of one that stays below, the lowest close says how far equity fell, and
+where in it that was is looked for at the end, in the one block that fell furthest.
 """
 
 from __future__ import annotations
