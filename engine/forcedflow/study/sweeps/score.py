@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from forcedflow.tables import Events, FloatArray, IntArray
     from forcedflow.trading.strategy import Strategy
 
-__all__ = ["Level", "Pitch", "Scored", "daily_equity", "day_ends", "score_settings"]
+__all__ = ["Level", "Pitch", "Scored", "SweptAccount", "daily_equity", "day_ends", "score_settings"]
 
 Level = Literal["score", "compact", "audit"]
 """What a sweep keeps of each setting: its scorecard; also its equity at the end of each day; also its whole record."""
@@ -105,7 +105,7 @@ def score_settings(
     return found
 
 
-class _Account(Account):
+class SweptAccount(Account):
     """An account that shows its rows, of which a sweep makes no tables."""
 
     def rows(self) -> tuple[Records, Records, Records]:
@@ -170,7 +170,7 @@ class Pitch:
         checked
             Whether the plan is asked again about some rows, to see that it is elementwise.
         """
-        account = _Account(self.exchange, settings, strategy)
+        account = SweptAccount(self.exchange, settings, strategy)
         account.observe(self.events)
         if len(self.rows):
             asked = ask(strategy, self.heard)
