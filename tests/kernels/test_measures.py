@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 import naive.measures as naive
 from conftest import skip
-from forcedflow.kernels import FloatArray, IntArray, kernel, measures
+from forcedflow.kernels import FloatArray, IntArray, kernel, measures, score
 
 DAY = 86_400_000_000_000
 YEAR = 365.0
@@ -43,9 +43,8 @@ def test_trade_measures_equal_their_twins(name: str, net: Any) -> None:
 
 @given(values_of)
 def test_curve_measures_equal_their_twins(values: Any) -> None:
-    ts = np.arange(len(values), dtype=np.int64) ** 2 * DAY
     assert same(measures.max_drawdown(values), naive.max_drawdown(values))
-    assert measures.longest_under_water(ts, values) == naive.longest_under_water(ts, values)
+    assert same(measures.ulcer_index(values), naive.ulcer_index(values))
     assert same(measures.annual_growth(values, 12.0), naive.annual_growth(values, 12.0))
     assert measures.simple_returns(values).tolist() == naive.simple_returns(values)
 
@@ -78,6 +77,7 @@ def in_a_kernel(ts: IntArray, returns: FloatArray, ordered: FloatArray) -> tuple
         measures.profit_factor(returns),
         measures.mean(measures.simple_returns(1.0 + returns)),
         measures.mean(measures.daily_values(ts, returns, 0.5, True)),
+        measures.ulcer_index(1.0 + returns),
     )
 
 
@@ -86,6 +86,14 @@ def test_a_kernel_gets_the_same_bits(returns: Any) -> None:
     ts, ordered = np.arange(len(returns), dtype=np.int64) ** 2 * DAY, np.sort(returns)
     plain = getattr(in_a_kernel, "py_func", in_a_kernel)  # the same calls, interpreted; with the JIT off it is one
     np.testing.assert_array_equal(in_a_kernel(ts, returns, ordered), plain(ts, returns, ordered))
+
+
+@given(returns_of)
+def test_a_sweep_gets_the_same_bits(returns: Any) -> None:
+    ordered, curve = np.sort(returns), np.concatenate(([1.0], np.cumprod(1.0 + returns)))
+    of_days, of_trades = (curve, returns, ordered, YEAR), (returns, returns, ordered, returns, returns, returns)
+    np.testing.assert_array_equal(score.daily_measures(*of_days), measures.daily_measures(*of_days))
+    np.testing.assert_array_equal(score.trade_measures(*of_trades), measures.trade_measures(*of_trades))
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.booleans())

@@ -87,6 +87,26 @@ def longest_under_water(ts: Any, values: Any) -> int:
     return longest
 
 
+def drawdowns(ts: Any, start: int, equity: Any, initial: float) -> tuple[float, int, int, int, int, int]:
+    """Every bar's high is looked for anew; bar -1 is the start."""
+    curve, times = [initial, *equity], [start, *ts]
+    highs = [max(curve[: i + 1]) for i in range(len(curve))]
+    falls = [1.0 - value / high for value, high in zip(curve, highs, strict=True)]
+    depth = max(falls)
+    peak = trough = recovered = -1
+    if depth > 0.0:
+        at = falls.index(depth)
+        peak, trough = curve.index(highs[at]) - 1, at - 1
+        recovered = next((i - 1 for i in range(at, len(curve)) if curve[i] >= highs[at]), -1)
+    under = sum(value < high for value, high in zip(curve, highs, strict=True))
+    return depth, peak, trough, recovered, longest_under_water(times, curve), under
+
+
+def ulcer_index(values: Any) -> float:
+    falls = [1.0 - values[i] / max(values[: i + 1]) for i in range(len(values))]
+    return math.sqrt(math.fsum(fall**2 for fall in falls) / (len(values) - 1)) if len(values) > 1 else math.nan
+
+
 def conditional_value_at_risk(returns: Any, level: float) -> float:
     """Every return is split into equal crumbs, so that the tail holds a whole number of them."""
     if len(returns) == 0:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forcedflow.kernels import measures
 from forcedflow.report import chance
 
 
@@ -18,14 +19,14 @@ def test_streaks_equal_an_enumeration(trials: int, probability: float, length: i
     found = sum(
         math.prod(probability if hit else 1.0 - probability for hit in hits)
         for hits in itertools.product((False, True), repeat=trials)
-        if chance.longest_run(np.array(hits, dtype=float)) >= length
+        if measures.longest_run(np.array(hits, dtype=float)) >= length
     )
-    assert chance.streak_chance(trials, probability, length) == pytest.approx(found, abs=1e-12)
+    assert measures.streak_chance(trials, probability, length) == pytest.approx(found, abs=1e-12)
 
 
 @pytest.mark.parametrize(("hits", "longest"), [([], 0), ([0, 1, 1, 0, 1], 2), ([1, 1, 1], 3), ([0, 0], 0)])
 def test_longest_run(hits: list[float], longest: int) -> None:
-    assert chance.longest_run(np.array(hits)) == longest
+    assert measures.longest_run(np.array(hits)) == longest
 
 
 def test_more_trials_deflate_more() -> None:

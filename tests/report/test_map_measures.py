@@ -191,7 +191,7 @@ def test_columns_to_come_are_read() -> None:
     fills = table(
         FILLS, {"qty": [0.5, 0.5], "price": [100.0, 100.0], "fee": [4.25, 0.25], "reason": ["entry", "liquidation"]}
     ) | {"shortfall": np.zeros(2)}
-    found = cost_measures(trades, fills, 50.0)
+    found = cost_measures(trades, fills, fills["reason"] == "liquidation", 50.0)
     assert (found["fees"], found["funding"], found["liquidation"]) == (4.25, 1.5, 0.25)
     assert found["gross"] - found["fees"] - found["funding"] - found["liquidation"] == found["net"]
     assert (found["turnover"], found["cost_bps"], found["break_even_bps"]) == (2.0, 600.0, 1000.0)

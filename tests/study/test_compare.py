@@ -12,8 +12,9 @@ import pytest
 
 import forcedflow as ff
 from forcedflow.errors import RecordError
+from forcedflow.report.chance import deflated_sharpe, probabilistic_sharpe
 from forcedflow.study.sweeps.compare import compare
-from forcedflow.study.sweeps.overfit import deflated_sharpe, overfitting, probabilistic_sharpe
+from forcedflow.study.sweeps.overfit import overfitting
 from forcedflow.study.sweeps.reading import plain
 from forcedflow.study.sweeps.robust import Heatmap
 from forcedflow.study.sweeps.text import comparison_blocks, heatmap_rows, number
@@ -48,7 +49,9 @@ def test_figures_beside_the_best(folder: Path) -> None:
     trials = best.belief.trials
     assert trials >= 24
     assert best.belief.psr == probabilistic_sharpe(sharpe, error)
-    assert best.belief.dsr == deflated_sharpe(sharpe, error, float(sweep.table["sharpe"].var(ddof=1)), trials)
+    assert best.belief.dsr == deflated_sharpe(
+        sharpe, error, trials, math.sqrt(float(sweep.table["sharpe"].var(ddof=1)))
+    )
     assert best.belief.dsr < best.belief.psr
     daily = np.column_stack([sweep.daily(k).to_numpy() for k in range(24)])
     assert reading.pbo == overfitting(daily[1:] / daily[:-1] - 1)

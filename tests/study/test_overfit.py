@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from forcedflow.errors import SettingsError
 from forcedflow.kernels import measures
-from forcedflow.study.sweeps.overfit import deflated_sharpe, expected_best, overfitting, probabilistic_sharpe
+from forcedflow.report.chance import deflated_sharpe, expected_best, probabilistic_sharpe
+from forcedflow.study.sweeps.overfit import overfitting
 from naive.overfit import probability
 
 
@@ -39,10 +40,10 @@ def test_against_skfolio(per_year: float) -> None:
     best, root = int(found.argmax()), math.sqrt(per_year)
     sharpe = measures.annual_sharpe(returns[:, best], per_year)
     error = measures.annual_sharpe_error(returns[:, best], per_year)
-    spread = float(found.var(ddof=1)) * per_year
+    spread = float(found.std(ddof=1)) * root
     assert probabilistic_sharpe(sharpe, error, 0.06 * root) == pytest.approx(0.9995761385106946, rel=1e-12)
-    assert expected_best(spread, 20) / root == pytest.approx(0.21976193850944406, rel=1e-9)
-    assert deflated_sharpe(sharpe, error, spread, 20) == pytest.approx(0.5582639469295965, rel=1e-9)
+    assert expected_best(20, spread) / root == pytest.approx(0.21976193850944406, rel=1e-9)
+    assert deflated_sharpe(sharpe, error, 20, spread) == pytest.approx(0.5582639469295965, rel=1e-9)
 
 
 def test_against_vectorbt() -> None:
@@ -62,19 +63,19 @@ def test_against_vectorbt() -> None:
             kurtosis=moments[4] / moments[2] ** 2,
         )
         error = measures.annual_sharpe_error(x, 1.0)
-        assert deflated_sharpe(found[k], error, found.var(ddof=1), 20) == pytest.approx(theirs, rel=1e-9)
+        assert deflated_sharpe(found[k], error, 20, found.std(ddof=1)) == pytest.approx(theirs, rel=1e-9)
 
 
 def test_the_hurdle_is_what_the_best_of_many_reaches() -> None:
     rng = np.random.default_rng(1)
     for trials in (20, 100, 500):
         reached = rng.normal(0.0, 0.3, (4000, trials)).max(axis=1).mean()
-        assert expected_best(0.09, trials) == pytest.approx(reached, rel=0.03)
-    assert expected_best(0.09, 1) == 0.0
+        assert expected_best(trials, 0.3) == pytest.approx(reached, rel=0.03)
+    assert expected_best(1, 0.3) == 0.0
 
 
 def test_more_trials_deflate_more() -> None:
-    chances = [deflated_sharpe(2.0, 0.8, 0.5, n) for n in (1, 2, 10, 100, 10_000)]
+    chances = [deflated_sharpe(2.0, 0.8, n, math.sqrt(0.5)) for n in (1, 2, 10, 100, 10_000)]
     assert chances == sorted(chances, reverse=True)
     assert chances[0] == probabilistic_sharpe(2.0, 0.8)
 

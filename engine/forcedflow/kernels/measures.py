@@ -10,22 +10,26 @@ What may run over every bar is a kernel; what runs over days or trades is compil
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from forcedflow.kernels import FloatArray, IntArray, lean_kernel, shared_function
 
 __all__ = [
+    "DailyMeasures",
+    "TradeMeasures",
     "annual_growth",
     "annual_sharpe",
     "annual_sharpe_error",
     "annual_sortino",
     "annual_volatility",
     "conditional_value_at_risk",
+    "daily_measures",
     "daily_values",
     "hit_rate",
     "kurtosis",
-    "longest_under_water",
+    "longest_run",
     "max_drawdown",
     "mean",
     "median",
@@ -34,6 +38,9 @@ __all__ = [
     "profit_factor",
     "simple_returns",
     "skewness",
+    "streak_chance",
+    "trade_measures",
+    "ulcer_index",
     "value_at_risk",
 ]
 
@@ -206,23 +213,18 @@ def max_drawdown(values: FloatArray) -> float:
     return worst
 
 
-@lean_kernel
-def longest_under_water(ts: IntArray, values: FloatArray) -> int:
-    """Longest time from a high until it is reached again, or until the end, ns.
-
-    ``ts`` and ``values`` have equal length; the first pair is the start of the run and the initial equity.
-    """
-    longest = 0
-    since = ts[0] if len(ts) else 0
-    high = -math.inf
-    for i in range(len(values)):
-        under = values[i] < high
-        if under or (i > 0 and values[i - 1] < high):
-            longest = max(longest, ts[i] - since)
-        if not under:
-            high = values[i]
-            since = ts[i]
-    return longest
+@shared_function
+def ulcer_index(values: FloatArray) -> float:
+    """Root mean square of the drawdown, the first value left out, which is none (Martin and McCann 1989)."""
+    if len(values) < 2:
+        return math.nan
+    high = values[0]
+    total = 0.0
+    for value in values:
+        high = max(high, value)
+        fell = 1.0 - value / high
+        total += fell * fell
+    return math.sqrt(total / (len(values) - 1))
 
 
 @shared_function
@@ -286,3 +288,118 @@ def profit_factor(net: FloatArray) -> float:
         won += max(value, 0.0)
         lost -= min(value, 0.0)
     return won / lost if lost > 0.0 else math.nan
+
+
+@shared_function
+def longest_run(hits: FloatArray) -> int:
+    """Return the most values in a row that are not zero."""
+    longest, current = 0, 0
+    for hit in hits:
+        current = current + 1 if hit != 0.0 else 0
+        longest = max(longest, current)
+    return longest
+
+
+@shared_function
+def streak_chance(trials: int, probability: float, length: int) -> float:
+    """Return the probability that independent trials have at least ``length`` hits in a row (Feller, XIII.7).
+
+    A first streak ends with trial n where ``length`` hits follow a miss, before which there was none:
+    ``P(n) = P(n - 1) + (1 - P(n - length - 1)) * (1 - p) * p ** length``, and ``P(length) = p ** length``.
+    """
+    if length <= 0:
+        return 1.0
+    all_hit = 1.0
+    for _ in range(length):
+        all_hit *= probability
+    reached = np.zeros(max(trials, length) + 1)
+    reached[length] = all_hit
+    for n in range(length + 1, trials + 1):
+        reached[n] = reached[n - 1] + (1.0 - reached[n - length - 1]) * (1.0 - probability) * all_hit
+    return float(reached[trials])
+
+
+class DailyMeasures(NamedTuple):
+    """Measures of daily equity, under their names in the scorecard."""
+
+    total_return: float
+    cagr: float
+    volatility: float
+    sharpe: float
+    sharpe_error: float
+    sortino: float
+    omega: float
+    skew: float
+    kurtosis: float
+    var_95: float
+    cvar_95: float
+    ulcer: float
+
+
+@shared_function
+def daily_measures(daily: FloatArray, returns: FloatArray, ordered: FloatArray, per_year: float) -> DailyMeasures:
+    """Measure daily equity; ``returns`` are those of ``daily``, ``ordered`` the same in ascending order."""
+    return DailyMeasures(
+        daily[-1] / daily[0] - 1.0,
+        annual_growth(daily, per_year),
+        annual_volatility(returns, per_year),
+        annual_sharpe(returns, per_year),
+        annual_sharpe_error(returns, per_year),
+        annual_sortino(returns, per_year),
+        omega(returns),
+        skewness(returns),
+        kurtosis(returns),
+        value_at_risk(ordered, 0.95),
+        conditional_value_at_risk(ordered, 0.95),
+        ulcer_index(daily),
+    )
+
+
+class TradeMeasures(NamedTuple):
+    """Measures of closed trades, under their names in the scorecard."""
+
+    hit_rate: float
+    payoff: float
+    profit_factor: float
+    expectancy_r: float
+    median_r: float
+    mae_r: float
+    mfe_r: float
+    bars_held: float
+    losing_streak: float
+    losing_streak_chance: float
+
+
+@shared_function
+def trade_measures(
+    net: FloatArray, r: FloatArray, ordered: FloatArray, mae: FloatArray, mfe: FloatArray, held: FloatArray
+) -> TradeMeasures:
+    """Measure closed trades.
+
+    Parameters
+    ----------
+    net
+        In order of the exits; zero is not a profit.
+    r, ordered
+        R-multiples of those that have one, and the same in ascending order.
+    mae, mfe
+        Excursions in R of those that have one.
+    held
+        Bars from entry to exit.
+    """
+    lost = np.zeros(len(net))
+    for at in range(len(net)):
+        lost[at] = 1.0 if net[at] <= 0.0 else 0.0
+    streak = longest_run(lost)
+    return TradeMeasures(
+        hit_rate(net),
+        payoff(net),
+        profit_factor(net),
+        mean(r),
+        median(ordered),
+        mean(mae),
+        mean(mfe),
+        mean(held),
+        float(streak),
+        streak_chance(len(net), mean(lost), streak) if streak > 0 else math.nan,
+    )

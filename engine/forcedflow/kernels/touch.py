@@ -13,10 +13,12 @@ import numpy as np
 
 from forcedflow.kernels import FloatArray, IntArray, lean_kernel
 
-__all__ = ["Extremes", "extremes", "next_touch"]
+__all__ = ["SHIFT", "Extremes", "extremes", "next_touch", "reach"]
 
-_SHIFT: Final = 4
-_BLOCK: Final = 1 << _SHIFT
+SHIFT: Final = 4
+"""A block holds ``1 << SHIFT`` of the level below."""
+
+_BLOCK: Final = 1 << SHIFT
 
 
 class Extremes(NamedTuple):
@@ -56,10 +58,31 @@ def next_touch(index: Extremes, up: float, down: float, start: int, stop: int) -
             if level == 0:
                 return bar
             level -= 1
-            shift -= _SHIFT
+            shift -= SHIFT
             continue
         bar += 1 << shift
-        while level < top and bar & ((1 << (shift + _SHIFT)) - 1) == 0:
+        while level < top and bar & ((1 << (shift + SHIFT)) - 1) == 0:
             level += 1
-            shift += _SHIFT
+            shift += SHIFT
     return stop
+
+
+@lean_kernel
+def reach(index: Extremes, start: int, stop: int) -> tuple[float, float]:
+    """Return the highest high and the lowest low of the bars [start, stop)."""
+    highest, lowest = -np.inf, np.inf
+    bar, level, shift = start, 0, 0
+    top = len(index.first) - 1
+    while bar < stop:
+        if level > 0 and bar + (1 << shift) > stop:
+            level -= 1
+            shift -= SHIFT
+            continue
+        row = index.first[level] + (bar >> shift)
+        highest = max(highest, index.values[row, 0])
+        lowest = min(lowest, index.values[row, 1])
+        bar += 1 << shift
+        while level < top and bar & ((1 << (shift + SHIFT)) - 1) == 0:
+            level += 1
+            shift += SHIFT
+    return highest, lowest

@@ -1,4 +1,4 @@
-"""What luck alone would do: Sharpe ratios against many trials, streaks, ruin."""
+"""What luck alone would do: Sharpe ratios against many trials, ruin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from forcedflow.tables import FloatArray
 
-__all__ = ["deflated_sharpe", "expected_best", "longest_run", "probabilistic_sharpe", "risk_of_ruin", "streak_chance"]
+__all__ = ["deflated_sharpe", "expected_best", "probabilistic_sharpe", "risk_of_ruin"]
 
 _NORMAL: Final = NormalDist()
 _EULER: Final = 0.5772156649015329
@@ -22,9 +22,9 @@ _MIN_DAYS: Final = 20
 def probabilistic_sharpe(sharpe: float, error: float, benchmark: float = 0.0) -> float:
     """Return the probability that the true Sharpe ratio exceeds ``benchmark`` (Bailey and Lopez de Prado 2012).
 
-    All three in one unit, per day or per year; NaN where one of them is.
+    All three in one unit, per day or per year; NaN where the ratio is undefined.
     """
-    if not error > 0.0:
+    if not (math.isfinite(sharpe) and math.isfinite(error) and error > 0.0):
         return math.nan
     return _NORMAL.cdf((sharpe - benchmark) / error)
 
@@ -49,26 +49,6 @@ def expected_best(trials: int, deviation: float) -> float:
 def deflated_sharpe(sharpe: float, error: float, trials: int, deviation: float) -> float:
     """Return the probabilistic Sharpe ratio against the best of ``trials`` (Bailey and Lopez de Prado 2014)."""
     return probabilistic_sharpe(sharpe, error, expected_best(trials, deviation))
-
-
-def longest_run(hits: FloatArray) -> int:
-    """Return the most values in a row that are not zero."""
-    longest = current = 0
-    for hit in hits:
-        current = current + 1 if hit else 0
-        longest = max(longest, current)
-    return longest
-
-
-def streak_chance(trials: int, probability: float, length: int) -> float:
-    """Return the probability that independent trials have at least ``length`` hits in a row (Feller, XIII.7)."""
-    if length <= 0:
-        return 1.0
-    streak = np.zeros(length)  # probability of a current streak of 0, 1, ... hits, and of none so long before
-    streak[0] = 1.0
-    for _ in range(trials):
-        streak[1:], streak[0] = probability * streak[:-1], (1.0 - probability) * streak.sum()
-    return float(1.0 - streak.sum())
 
 
 def risk_of_ruin(returns: FloatArray, days: int, ruin: float, seed: int = 0) -> float:

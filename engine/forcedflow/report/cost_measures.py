@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from forcedflow.kernels import BoolArray
     from forcedflow.record import Table
     from forcedflow.tables import FloatArray
 
@@ -17,13 +18,12 @@ BRIDGE: Final = ("fees", "spread", "impact", "funding", "liquidation")
 """What lies between gross and net, in the order in which it is shown."""
 
 
-def cost_measures(trades: Table, fills: Table, initial: float) -> dict[str, float]:
+def cost_measures(trades: Table, fills: Table, own: BoolArray, initial: float) -> dict[str, float]:
     """Measure what all fills cost; funding and liquidation fees are NaN where the account knows neither.
 
     ``trades["funding"]`` is received, negative where paid. The fee of an own liquidation's fill holds the venue's
-    charge for it, so it is told apart from the other fees.
+    charge for it, so it is told apart from the other fees: ``own`` marks these fills.
     """
-    own = fills["reason"] == "liquidation"
     gross, net = float(trades["gross"].sum()), float(trades["net"].sum())
     filled = float(fills["qty"].sum())
     notional = float((fills["qty"] * fills["price"]).sum())

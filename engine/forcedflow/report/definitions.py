@@ -163,7 +163,7 @@ MEASURES: Final = (
         "n",
         "Under 250, take every ratio as a hint.",
     ),
-    # --- Drawdown: equity at every bar's close, initial equity included ---
+    # --- Drawdown: equity at every bar's close (the ulcer index: of every day), initial equity included ---
     Measure(
         "max_drawdown", "Max drawdown", "share", "Drawdown",
         "Largest loss from a high so far at a bar's close, as a share of that high; the initial equity is a high.",
@@ -196,8 +196,8 @@ MEASURES: Final = (
     ),
     Measure(
         "ulcer", "Ulcer index", "share", "Drawdown",
-        "Root mean square of the drawdown at every bar's close.",
-        "sqrt(mean(drawdown ** 2))",
+        "Root mean square of the drawdown at the end of each day, below the highest such equity so far.",
+        "sqrt(mean((1 - E_d / max(E_0..E_d)) ** 2))",
         "Depth and length in one: a deep dip that recovers soon weighs less than a shallow one that lasts.",
         "Martin and McCann (1989)",
     ),
@@ -514,10 +514,10 @@ Every run is scored by the measures below: `scorecard.json` of its record, the t
 `Run.scorecard` hold them under the names in code type. What is undefined is empty (`null`), never infinite. This page
 is what `forcedflow measures` prints; a test compares them.
 
-Return measures are taken on the equity at the end of each UTC day, drawdowns on the equity at every bar's close; both
-begin with the initial equity. In 24/7 markets every day counts and a year has 365; in markets with sessions days with
-bars count, as many a year as the run saw. Averages of trades count closed trades; sums of money count every trade, open
-ones at the last close. Losses (drawdown, VaR, CVaR) are positive numbers.
+Return measures and the ulcer index are taken on the equity at the end of each UTC day, other drawdowns on the equity at
+every bar's close; both begin with the initial equity. In 24/7 markets every day counts and a year has 365; in markets
+with sessions days with bars count, as many a year as the run saw. Averages of trades count closed trades; sums of money
+count every trade, open ones at the last close. Losses (drawdown, VaR, CVaR) are positive numbers.
 
 What the map contributed is not a measure of one account, so it is not here: see the two blind contrasts.
 """
@@ -535,7 +535,7 @@ real returns. Where definitions agree, numbers agree to 1e-9. They do not where:
 | Sharpe, Sortino | vectorbt | infinite where returns do not vary; ours is empty |
 | Sortino | skfolio | semi-deviation with n - 1; ours, as the others, with n |
 | Skewness, kurtosis | pandas, quantstats | corrected for bias, kurtosis less 3; ours are the sample's own |
-| Ulcer index | quantstats | divides by n - 1 daily values; ours by n, at every bar |
+| Ulcer index | quantstats | divides by n - 1 daily values; ours by n |
 | Probabilistic Sharpe | quantstats | moments corrected for bias; ours equals skfolio's |
 | Omega | all | agree at threshold 0, and say NaN or infinity without a loss; ours is empty |
 | all | quantstats | takes a series that never falls below 0 and exceeds 1 for prices |

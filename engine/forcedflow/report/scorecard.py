@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from forcedflow.kernels import measures
 from forcedflow.report import chance
@@ -14,19 +14,21 @@ from forcedflow.report.cost_measures import capacity, cost_measures
 from forcedflow.report.definitions import MEASURES, RUIN
 from forcedflow.report.equity_measures import (
     Calendar,
+    Curve,
     chance_measures,
-    daily_equity,
-    days_a_year,
     drawdown_measures,
     return_measures,
 )
 from forcedflow.report.map_measures import MapContext, liquidation_distance, map_measures
-from forcedflow.report.trade_measures import edge_ratios, net_by_exit, trade_measures
+from forcedflow.report.trade_measures import closed, edge_ratios, trade_measures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from forcedflow.kernels import BoolArray
     from forcedflow.record import Table
 
-__all__ = ["Calendar", "MapContext", "scorecard"]
+__all__ = ["Calendar", "Curve", "MapContext", "Reckoning", "scorecard", "swept_scorecard"]
 
 
 def scorecard(
@@ -65,23 +67,83 @@ def scorecard(
     dict
         One entry for each of ``MEASURES``; None where a measure is undefined, never inf or NaN.
     """
-    daily = daily_equity(equity, initial, calendar)
-    returns = measures.simple_returns(daily)
-    per_year = days_a_year(len(returns), start, equity["ts"], calendar)
-    found: dict[str, float | int] = {
-        **return_measures(equity, daily, per_year),
-        **drawdown_measures(equity, initial, start),
-        **chance_measures(returns, net_by_exit(trades), trials, trial_deviation),
-        **trade_measures(trades),
-        **cost_measures(trades, fills, initial),
-    }
-    found["calmar"] = found["cagr"] / found["max_drawdown"] if found["max_drawdown"] > 0.0 else math.nan
+    curve = Curve.of(equity, initial, start, calendar)
+    own = fills["reason"] == "liquidation"
+    found = _measured(curve, trades, closed(trades), fills, own, initial, trials, trial_deviation, _AS_THEY_ARE)
     if context is not None:
         found |= edge_ratios(trades, context.market_bars)
         found |= map_measures(trades, context)
         found["liquidation_distance"] = liquidation_distance(equity, context.market_bars)
-        found["ruin"] = chance.risk_of_ruin(returns, 365, RUIN)
+        found["ruin"] = chance.risk_of_ruin(measures.simple_returns(curve.daily), 365, RUIN)
         found["capacity"] = capacity(trades, fills, context.market_bars)
+    return _card(found)
+
+
+class Reckoning(NamedTuple):
+    """How the measures that loop in Python are reckoned: as they are, or compiled."""
+
+    daily: Callable[..., measures.DailyMeasures]
+    trades: Callable[..., measures.TradeMeasures]
+
+
+_AS_THEY_ARE = Reckoning(measures.daily_measures, measures.trade_measures)
+
+
+def swept_scorecard(
+    curve: Curve,
+    trades: Table,
+    ended: BoolArray,
+    fills: Table,
+    own: BoolArray,
+    *,
+    initial: float,
+    reckoning: Reckoning,
+) -> dict[str, float | int | None]:
+    """Measure one setting of a sweep, without tables: what :func:`scorecard` gives without a context, to the bit.
+
+    Parameters
+    ----------
+    curve
+        Of the account.
+    trades
+        Columns of ``tables.TRADES`` that :func:`trade_measures` and :func:`cost_measures` read.
+    ended
+        Which trades are closed.
+    fills
+        Columns of ``tables.FILLS`` that :func:`cost_measures` reads.
+    own
+        Which fills are the account's own liquidation.
+    reckoning
+        The same functions, compiled.
+    """
+    return _card(_measured(curve, trades, ended, fills, own, initial, 1, None, reckoning))
+
+
+def _measured(
+    curve: Curve,
+    trades: Table,
+    ended: BoolArray,
+    fills: Table,
+    own: BoolArray,
+    initial: float,
+    trials: int,
+    trial_deviation: float | None,
+    reckoning: Reckoning,
+) -> dict[str, float | int]:
+    """Return every measure that needs no market around the trades."""
+    found: dict[str, float | int] = {
+        **return_measures(curve, reckoning.daily),
+        **drawdown_measures(curve.falls, curve.ts, curve.start),
+        **trade_measures(trades, ended, reckoning.trades),
+        **cost_measures(trades, fills, own, initial),
+    }
+    days, per_year = len(curve.daily) - 1, curve.per_year
+    found |= chance_measures(found["sharpe"], found["sharpe_error"], days, per_year, trials, trial_deviation)
+    found["calmar"] = found["cagr"] / found["max_drawdown"] if found["max_drawdown"] > 0.0 else math.nan
+    return found
+
+
+def _card(found: Mapping[str, float | int]) -> dict[str, float | int | None]:
     return {m.name: _defined(found.get(m.name, math.nan)) for m in MEASURES}
 
 

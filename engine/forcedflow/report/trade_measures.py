@@ -6,21 +6,23 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from forcedflow.kernels import measures
 from forcedflow.report.definitions import HORIZONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forcedflow.kernels import BoolArray
     from forcedflow.record import Table
     from forcedflow.tables import FloatArray
 
-__all__ = ["closed", "edge_ratio", "edge_ratios", "finite", "net_by_exit", "trade_measures"]
+__all__ = ["closed", "edge_ratio", "edge_ratios", "finite", "trade_measures"]
 
 
-def closed(trades: Table) -> npt.NDArray[np.bool_]:
+def closed(trades: Table) -> BoolArray:
     """Tell which trades ended within the run."""
-    ended: npt.NDArray[np.bool_] = trades["exit_reason"] != "open"
+    ended: BoolArray = trades["exit_reason"] != "open"
     return ended
 
 
@@ -29,29 +31,37 @@ def finite(x: FloatArray) -> FloatArray:
     return x[np.isfinite(x)]
 
 
-def net_by_exit(trades: Table) -> FloatArray:
-    """Return net results of closed trades in order of their exits."""
-    ended = closed(trades)
-    order = np.argsort(trades["exit_bar"][ended], kind="stable")
-    net: FloatArray = trades["net"][ended][order]
-    return net
+def trade_measures(
+    trades: Table,
+    ended: BoolArray,
+    reckon: Callable[..., measures.TradeMeasures] = measures.trade_measures,
+) -> dict[str, float | int]:
+    """Measure closed trades, and count the open ones.
 
-
-def trade_measures(trades: Table) -> dict[str, float | int]:
-    """Measure closed trades, and count the open ones."""
-    ended = closed(trades)
-    net, r = trades["net"][ended], finite(trades["r"][ended])
+    Parameters
+    ----------
+    trades
+        Columns ``net``, ``r``, ``mae_r``, ``mfe_r``, ``exit_bar``, ``bars_held`` and ``ambiguous``.
+    ended
+        Which of them are closed.
+    reckon
+        :func:`.measures.trade_measures`, as it is or compiled.
+    """
+    closed_ones = {name: trades[name][ended] for name in ("net", "r", "mae_r", "mfe_r", "exit_bar", "bars_held")}
+    r = finite(closed_ones["r"])
+    found = reckon(
+        closed_ones["net"][np.argsort(closed_ones["exit_bar"], kind="stable")],
+        r,
+        np.sort(r),
+        finite(closed_ones["mae_r"]),
+        finite(closed_ones["mfe_r"]),
+        closed_ones["bars_held"].astype(np.float64),
+    )
     return {
-        "trades": int(ended.sum()),
-        "trades_open": int((~ended).sum()),
-        "hit_rate": measures.hit_rate(net),
-        "payoff": measures.payoff(net),
-        "profit_factor": measures.profit_factor(net),
-        "expectancy_r": measures.mean(r),
-        "median_r": measures.median(np.sort(r)),
-        "mae_r": measures.mean(finite(trades["mae_r"][ended])),
-        "mfe_r": measures.mean(finite(trades["mfe_r"][ended])),
-        "bars_held": measures.mean(trades["bars_held"][ended].astype(np.float64)),
+        **found._asdict(),
+        "losing_streak": int(found.losing_streak),
+        "trades": len(closed_ones["net"]),
+        "trades_open": len(ended) - len(closed_ones["net"]),
         "ambiguous": int(trades["ambiguous"].sum()),
     }
 

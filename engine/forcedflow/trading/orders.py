@@ -225,15 +225,16 @@ def _fitted(columns: dict[str, npt.NDArray[Any]], events: int, name: str) -> dic
     """Broadcast all columns to one shape."""
     legs = {column.shape[1] for column in columns.values() if column.ndim == 2}
     ladder = max(legs, default=0)
+    known = {(), (1,), (events,)} | ({(events, ladder), (1, ladder)} if ladder else set())
     for field, column in columns.items():
-        known = {(), (1,), (events,)} | ({(events, ladder), (1, ladder)} if ladder else set())
         if column.shape not in known or (column.ndim == 2 and len(legs) > 1):
             raise StrategyError(
                 f"strategy {name}: plan column {field!r} has shape {column.shape}; give a scalar, one value for each "
                 f"of the {events} events, or a ladder of shape ({events}, legs) with one number of legs throughout"
             )
     if not ladder:
-        return {field: np.broadcast_to(column, events) for field, column in columns.items()}
+        whole = (events,)
+        return {f: column if column.shape == whole else np.broadcast_to(column, whole) for f, column in columns.items()}
     tall = {field: column[:, None] if column.ndim == 1 else column for field, column in columns.items()}
     return {field: np.broadcast_to(column, (events, ladder)) for field, column in tall.items()}
 
@@ -288,15 +289,13 @@ def _check(given: Asked, events: Events, name: str) -> None:
     def winning(level: FloatArray) -> BoolArray:
         return (asked.side * (level - reference) > 0) & (asked.side * (level - price) > 0)
 
-    findings: tuple[tuple[str, str, BoolArray], ...] = (
+    findings: list[tuple[str, str, BoolArray]] = [
         ("side", "must be +1, -1 or 0", np.abs(asked.side) <= 1),
         ("price", "must be NaN for a market order", ~market | np.isnan(asked.price)),
         ("price", "must be a positive number", market | _positive(asked.price)),
-        ("limit", "must be a positive number for a stop_limit", ~both | _positive(asked.limit)),
         ("limit", "must be NaN for any order but a stop_limit", both | np.isnan(asked.limit)),
         ("stop", "must be a positive number, or NaN for none", no_stop | _positive(asked.stop)),
         ("target", "must be a positive number, or NaN for none", no_target | _positive(asked.target)),
-        ("trail", "must be a positive log distance, or NaN for none", no_trail | _positive(asked.trail)),
         ("stop", "or trail is needed to size by risk", ~(risky & no_stop & no_trail)),
         ("stop", "must lie on the losing side of the entry", no_stop | losing(asked.stop)),
         ("target", "must lie on the winning side of the entry", no_target | winning(asked.target)),
@@ -304,16 +303,28 @@ def _check(given: Asked, events: Events, name: str) -> None:
         ("expiry", "must be at least 1", asked.expiry >= 1),
         ("hold", "must not be negative", asked.hold >= 0),
         ("oco", "must not be negative", asked.oco >= 0),
-        ("stop", "must be NaN for a reduce-only order", ~reduces | no_stop),
-        ("target", "must be NaN for a reduce-only order", ~reduces | no_target),
-        ("trail", "must be NaN for a reduce-only order", ~reduces | no_trail),
-        ("hold", "must be 0 for a reduce-only order", ~reduces | (asked.hold == 0)),
-        ("reduce_only", "must be a market, limit or stop order", ~(reduces & both)),
-        *((field, "must be the same for all legs", _same_for_legs(getattr(asked, field))) for field in _OF_THE_ASK),
-    )
+    ]
+    if both.any():
+        findings.append(("limit", "must be a positive number for a stop_limit", ~both | _positive(asked.limit)))
+    if not no_trail.all():
+        findings.append(
+            ("trail", "must be a positive log distance, or NaN for none", no_trail | _positive(asked.trail))
+        )
+    if reduces.any():
+        findings += [
+            ("stop", "must be NaN for a reduce-only order", ~reduces | no_stop),
+            ("target", "must be NaN for a reduce-only order", ~reduces | no_target),
+            ("trail", "must be NaN for a reduce-only order", ~reduces | no_trail),
+            ("hold", "must be 0 for a reduce-only order", ~reduces | (asked.hold == 0)),
+            ("reduce_only", "must be a market, limit or stop order", ~(reduces & both)),
+        ]
+    if ladder:
+        findings += [
+            (field, "must be the same for all legs", _same_for_legs(getattr(asked, field))) for field in _OF_THE_ASK
+        ]
     asks = given.side != 0
     for field, problem, fine in findings:
-        if np.any(asks & ~fine):
+        if not fine.all() and np.any(asks & ~fine):
             at = tuple(int(k) for k in np.argwhere(asks & ~fine)[0])
             met = np.broadcast_to(reference, given.side.shape)[at]
             entry = f"{'buy' if given.side[at] > 0 else 'sell'} {ENTRIES[given.kind[at]]} at {met:.10g}"
@@ -330,7 +341,7 @@ def _once(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _same_for_legs(values: IntArray) -> BoolArray:
-    same: BoolArray = values == (values[:, :1] if values.ndim == 2 else values)
+    same: BoolArray = values == values[:, :1]
     return same
 
 

@@ -1,7 +1,6 @@
-"""What a "best" of many is worth: the probabilistic and the deflated Sharpe ratio, and the probability of overfitting.
+"""What a "best" of many is worth: the probability of overfitting. Deflated Sharpe ratios are in ``report.chance``.
 
-Sources: Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier; (2014), The Deflated Sharpe Ratio;
-Bailey, Borwein, Lopez de Prado and Zhu (2017), The Probability of Backtest Overfitting.
+Source: Bailey, Borwein, Lopez de Prado and Zhu (2017), The Probability of Backtest Overfitting.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,10 +17,8 @@ from forcedflow.errors import SettingsError
 if TYPE_CHECKING:
     from forcedflow.tables import FloatArray
 
-__all__ = ["Overfitting", "deflated_sharpe", "expected_best", "overfitting", "probabilistic_sharpe"]
+__all__ = ["Overfitting", "overfitting"]
 
-_NORMAL: Final = NormalDist()
-_EULER: Final = 0.5772156649015329
 _BLOCK: Final = 512  # splits at a time: bounds the memory
 
 
@@ -39,46 +35,6 @@ class Overfitting:
     splits: int
     blocks: int
     """S: how many equal blocks of days the splits are made of."""
-
-
-def probabilistic_sharpe(sharpe: float, error: float, benchmark: float = 0.0) -> float:
-    """Return the probability that the true Sharpe ratio exceeds a benchmark (PSR).
-
-    Parameters
-    ----------
-    sharpe, error, benchmark
-        The ratio and its standard error for non-normal returns, as the scorecard has them, and the benchmark, all
-        annualised alike (or none of them).
-
-    Returns
-    -------
-    float
-        NaN where the ratio is undefined.
-    """
-    if not (math.isfinite(sharpe) and math.isfinite(error) and error > 0.0):
-        return math.nan
-    return _NORMAL.cdf((sharpe - benchmark) / error)
-
-
-def expected_best(variance: float, trials: int) -> float:
-    """Return the expected maximum of the Sharpe ratios of independent trials without skill.
-
-    Parameters
-    ----------
-    variance
-        Of the Sharpe ratios over the trials.
-    trials
-        How many; correlated ones count for less than they are, so the result is cautious.
-    """
-    if trials < 2:
-        return 0.0
-    first, second = _NORMAL.inv_cdf(1.0 - 1.0 / trials), _NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
-    return math.sqrt(variance) * ((1.0 - _EULER) * first + _EULER * second)
-
-
-def deflated_sharpe(sharpe: float, error: float, variance: float, trials: int) -> float:
-    """Return the probability that the best of many trials is truly above the best of trials without skill (DSR)."""
-    return probabilistic_sharpe(sharpe, error, expected_best(variance, trials))
 
 
 def overfitting(returns: FloatArray, blocks: int = 16) -> Overfitting:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forcedflow.errors import SettingsError
-from forcedflow.study.sweeps.overfit import Overfitting, expected_best, overfitting, probabilistic_sharpe
+from forcedflow.report.chance import expected_best, probabilistic_sharpe
+from forcedflow.study.sweeps.overfit import Overfitting, overfitting
 from forcedflow.study.sweeps.robust import (
     Heatmap,
     Sensitivity,
@@ -180,7 +181,7 @@ def believe(card: Mapping[str, float | int | None], spread: float, trials: int, 
     """
     sharpe, error = _number(card.get("sharpe")), _number(card.get("sharpe_error"))
     variance = error * error if math.isnan(spread) else spread
-    hurdle = expected_best(variance, trials) if math.isfinite(variance) else math.nan
+    hurdle = expected_best(trials, math.sqrt(variance)) if math.isfinite(variance) else math.nan
     return Belief(
         sharpe,
         probabilistic_sharpe(sharpe, error),
