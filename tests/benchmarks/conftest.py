@@ -1,6 +1,7 @@
-"""Benchmarks print ratios against a reference run in the same process: ``pytest tests/benchmarks --benchmark-enable -n 0``.
+"""Benchmarks print ratios against a reference run in the same process.
 
-Without that option each runs once on few bars, as an ordinary test that it still works.
+``pytest tests/benchmarks --benchmark-enable -n 0``. Without that option each runs once on few bars, as an ordinary test
+that it still works.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from hypothesis import given
 
 import naive.score as naive
 from forcedflow.errors import StrategyError
+from forcedflow.kernels import records
 from forcedflow.kernels.orders import ENTERED
 from forcedflow.kernels.score import TRADE_ROW, equity_at, pieces, trade_results
 from forcedflow.report.equity_measures import Calendar
@@ -58,7 +59,7 @@ def test_rows_equal_their_twin(seed: int) -> None:
     exposed = equity_at(every, pitch.worth, begins, held, position, equity)
     assert (equity.tolist(), exposed) == naive.equity_by_bar(fills, funded, pitch.worth.tolist(), cash)
 
-    trades, of = np.zeros(len(fills), TRADE_ROW), np.empty(len(orders), np.int64)
+    trades, of = records(TRADE_ROW, len(fills)), np.empty(len(orders), np.int64)
     due = market.rules.funding["bar"]
     entered = trade_results(market.prices, market.face, due, pitch.received, orders, fills, of, trades)
     expected = naive.trade_costs(fills, ENTERED)

@@ -9,7 +9,7 @@ import numpy as np
 
 from forcedflow.data.times import DAY
 from forcedflow.errors import ForcedFlowError
-from forcedflow.kernels import Records, measures
+from forcedflow.kernels import Records, measures, records
 from forcedflow.kernels import score as kernel
 from forcedflow.kernels.drawdowns import drawdowns
 from forcedflow.kernels.orders import LIQUIDATED
@@ -191,7 +191,7 @@ class Pitch:
         daily = np.concatenate(([cash], np.repeat(equity, self.repeats)))
         start = int(self.exchange.bars.ts[0])
         falls = drawdowns(self.values, self.closes, start, begins, held, position, cash)
-        trades = np.zeros(len(fills), kernel.TRADE_ROW)
+        trades = records(kernel.TRADE_ROW, len(fills)).view(np.ndarray)
         market, due = self.exchange, self.exchange.rules.funding["bar"]
         of = np.empty(len(orders), np.int64)
         entered = kernel.trade_results(market.prices, market.face, due, self.received, orders, fills, of, trades)
