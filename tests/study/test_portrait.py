@@ -24,7 +24,7 @@ def test_the_chosen_and_the_best_are_shown(seed: int, count: int, undefined: flo
     scores, robust = rng.normal(size=count), rng.normal(size=count)
     scores[rng.random(count) < undefined] = np.nan
     known = np.flatnonzero(~np.isnan(scores))
-    daily = np.cumprod(1 + rng.normal(0, 0.01, (400, count)), axis=0)
+    daily = np.cumprod(1 + rng.normal(0, 0.01, (400, count)), axis=0).astype(np.float64)
     days = np.arange(400) * 86_400_000_000_000
     chosen = (int(known[rng.integers(len(known))]),) if len(known) else (None,)
     shown = portrait((GRID, SINGLE, SMOOTH), range(count), points, scores, robust, chosen, days=days, daily=daily)

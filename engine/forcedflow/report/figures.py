@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forcedflow.report.cost_measures import BRIDGE
+from forcedflow.report.curves import Curve, curves
 from forcedflow.report.definitions import MEASURES
 from forcedflow.report.svg import axis, figure, nothing, number, percent, signed
 
 if TYPE_CHECKING:
     from forcedflow.record import Table
+    from forcedflow.tables import IntArray
 
-__all__ = ["cost_bridge", "excursions", "interval", "monthly_table", "r_histogram"]
+__all__ = ["account_curves", "cost_bridge", "excursions", "interval", "monthly_table", "r_histogram"]
 
 _WIDE, _HIGH = 420, 200
 _LEFT, _BOTTOM = 34, 24
 _POINTS: Final = 1_500
+_DRAWN: Final = 300  # points of an equity curve
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -121,6 +124,51 @@ def cost_bridge(card: dict[str, Any]) -> str:
     zero = f'<line x1="6" x2="{_WIDE - 6}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}" stroke="var(--muted)"/>'
     label = "From gross to net: " + ", ".join(f"{title} {end - start:+.2f}" for title, start, end in bars)
     return figure(label, _WIDE, _HIGH, zero + "".join(drawn))
+
+
+def account_curves(equity: Table, blind: Table, name: str, what: str, initial: float) -> str:
+    """Draw a run's equity beside that of its blind accounts; nothing where there are none.
+
+    Parameters
+    ----------
+    blind
+        Columns ``tables.BLIND_EQUITY``.
+    name
+        ``placement`` or ``selection``.
+    what
+        What the accounts are blind in, in words.
+    initial
+        Equity at the beginning.
+    """
+    rows = _evenly(len(blind["ts"]))
+    middle, low, high = (blind[column][rows] / initial for column in (name, f"{name}_low", f"{name}_high"))
+    if not np.isfinite(middle).any():
+        return ""
+    kept = _evenly(len(equity["ts"]))
+    own = equity["equity"][kept] / initial
+    drawn = (
+        Curve(
+            times=blind["ts"][rows] / 1e9,
+            values=middle,
+            low=low,
+            high=high,
+            name="blind",
+            colour="var(--accent)",
+            dash="5 3",
+        ),
+        Curve(times=equity["ts"][kept] / 1e9, values=own, name="run", colour="var(--up)"),
+    )
+    ends = [percent(float(values[-1]) - 1.0) for values in (own, middle, low, high)]
+    label = "Equity of the run, {} at the end, and of accounts blind in {}: median {}, from {} to {}"
+    return (
+        f"{curves(label.format(ends[0], what, *ends[1:]), drawn, high=210.0)}"
+        f'<p class="legend muted">Whole accounts side by side: the run, and median and range of five that are blind in '
+        f"{what}. Luck of the path is in them; the verdict above is of each order traded alone.</p>"
+    )
+
+
+def _evenly(count: int) -> IntArray:
+    return np.unique(np.linspace(0, count - 1, min(count, _DRAWN)).round().astype(np.int64))
 
 
 def monthly_table(equity: Table, initial: float) -> str:

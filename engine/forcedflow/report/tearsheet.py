@@ -13,10 +13,10 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from forcedflow.report.definitions import GROUPS, MEASURES
-from forcedflow.report.figures import cost_bridge, excursions, interval, monthly_table, r_histogram
+from forcedflow.report.figures import account_curves, cost_bridge, excursions, interval, monthly_table, r_histogram
 from forcedflow.report.parts import asset, header, tile, warning_list
 from forcedflow.report.payload import scene_payload
-from forcedflow.report.words import contribution, headline, map_quality, shown, tone, verdict
+from forcedflow.report.words import WHAT, contribution, headline, map_quality, shown, tone, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,6 +51,7 @@ def tearsheet(run: Run) -> str:
         equity=run.equity,
         trades=run.trades,
         market=run.config.get("market"),
+        blind=run.blind_equity,
     )
     heading = f"{escape(strategy)} <em>on</em> {escape(dataset)}"
     body = [
@@ -58,7 +59,7 @@ def tearsheet(run: Run) -> str:
         warning_list([*run.summary.get("warnings", []), *_tried(run)]),
         _tiles(run),
         stage(payload["bars"]["step"]),
-        _blind(run.blind),
+        _blind(run),
         _figures(run),
         _TRADES,
         _measures(run.scorecard),
@@ -154,30 +155,37 @@ def _tiles(run: Run) -> str:
     )
 
 
-def _blind(blind: dict[str, Any]) -> str:
-    if not blind:
+def _blind(run: Run) -> str:
+    if not run.blind:
         return ""
     parts = []
     for name in ("placement", "selection"):
-        contrast = blind.get(name)
+        contrast = run.blind.get(name)
         word, _, rest = verdict(name, contrast).partition(":")
         note = escape(str(contrast.get("note", ""))) if contrast else ""
+        drawn = ""
+        if contrast:
+            beside = account_curves(run.equity, run.blind_equity, name, WHAT[name], _initial(run))
+            drawn = interval(contrast) + beside
         parts.append(
             f"<div><p><b>{name.title()}. {escape(word)}:</b>{escape(rest)}"
-            f' <span class="muted">{note}</span></p>{interval(contrast) if contrast else ""}</div>'
+            f' <span class="muted">{note}</span></p>{drawn}</div>'
         )
     return f'<section class="card"><h2>What the map contributed</h2><div class="blind">{"".join(parts)}</div></section>'
 
 
+def _initial(run: Run) -> float:
+    return float(dict(run.config.get("account", {})).get("cash", 0.0)) or float(run.equity["equity"][0])
+
+
 def _figures(run: Run) -> str:
-    initial = float(dict(run.config.get("account", {})).get("cash", 0.0)) or float(run.equity["equity"][0])
     drawn = (
         ("Results in R", r_histogram(run.trades)),
         ("Excursions", excursions(run.trades)),
         ("From gross to net", cost_bridge(run.scorecard)),
     )
     cards = "".join(f'<section class="card"><h2>{title}</h2>{figure}</section>' for title, figure in drawn)
-    months = f'<section class="card"><h2>Returns by month</h2>{monthly_table(run.equity, initial)}</section>'
+    months = f'<section class="card"><h2>Returns by month</h2>{monthly_table(run.equity, _initial(run))}</section>'
     return f'<div class="columns">{cards}</div>{months}'
 
 
