@@ -21,7 +21,7 @@ from forcedflow.errors import RecordError
 from forcedflow.tables import MapSnapshots
 from report.synthetic import synthetic_run
 
-TABLES = ("orders", "fills", "trades", "equity", "market_bars")
+TABLES = ("orders", "fills", "trades", "equity", "blind_equity", "market_bars")
 JSONS = ("config", "summary", "scorecard", "blind", "timings")
 
 
@@ -132,7 +132,7 @@ def test_damage_is_named(run: record.Run, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"fills\.parquet: columns"):
         record.read(folder)
     (folder / "run.json").write_text('{"format": 99}')
-    with pytest.raises(RecordError, match="format 99, this version reads 3"):
+    with pytest.raises(RecordError, match="format 99, this version reads 4"):
         record.read(folder)
 
 

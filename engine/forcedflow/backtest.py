@@ -24,7 +24,7 @@ from forcedflow.report.tearsheet import tearsheet
 from forcedflow.settings import AccountSettings, MarketSettings, Settings, parse
 from forcedflow.tables import LAYERS, PLAUSIBLE_RATE, EventKind
 from forcedflow.trading.account import with_venue_fees
-from forcedflow.trading.blind import contrasts
+from forcedflow.trading.blind import blind_accounts, contrasts
 from forcedflow.trading.desk import trade
 from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.strategy import Strategy, make_strategy, source_hash
@@ -261,6 +261,7 @@ def _market_bars(tape: Tape) -> Table:
 
 def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
     tape, trading = outcome.tape, outcome.trading
+    blind = contrasts(tape, strategy, config.account, config.seed)
     return Run(
         config=config.model_dump(mode="json")
         | {
@@ -281,7 +282,8 @@ def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
         market_bars=_market_bars(tape),
         snapshots=tape.snapshots,
         scorecard=score(tape, trading, config.account.cash, trials=config.trials),
-        blind=contrasts(tape, strategy, config.account, config.seed),
+        blind=blind,
+        blind_equity=blind_accounts(tape, strategy, config.account, blind, config.seed),
         timings={"market_pass_s": outcome.market_pass_s, "trade_pass_s": outcome.trade_pass_s},
     )
 

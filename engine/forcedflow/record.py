@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from forcedflow.errors import RecordError
 from forcedflow.tables import (
+    BLIND_EQUITY,
     EQUITY,
     EVENT_COLUMNS,
     EVENT_INTS,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BARS", "FORMAT", "TABLES", "Run", "Table", "is_time", "read", "refuse_existing", "write"]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Number of the folder's format; a reader refuses another one."""
 
 BARS: Final = {
@@ -65,6 +66,7 @@ _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "trades": TRADES,
     "funding": FUNDING,
     "equity": EQUITY,
+    "blind_equity": BLIND_EQUITY,
     "market_bars": BARS | MARKET_BARS,
 }
 TABLES: Final = ("events", *_SCHEMAS)
@@ -97,6 +99,8 @@ class Run:
     blind: dict[str, Any]
     timings: dict[str, Any]
     """Wall-clock values, the only ones that differ when the run is repeated."""
+    blind_equity: Table = field(default_factory=lambda: {n: np.zeros(0, dtype) for n, dtype in BLIND_EQUITY.items()})
+    """Equity of accounts that trade the blind contrasts, at some closes; empty where none was traded."""
 
     def frame(self, name: str) -> pd.DataFrame:
         """Return a table as a pandas frame, its times as UTC timestamps.
@@ -104,7 +108,7 @@ class Run:
         Parameters
         ----------
         name
-            ``events``, ``orders``, ``fills``, ``trades``, ``funding``, ``equity`` or ``market_bars``.
+            ``events``, ``orders``, ``fills``, ``trades``, ``funding``, ``equity``, ``blind_equity`` or ``market_bars``.
 
         Raises
         ------

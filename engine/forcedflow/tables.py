@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "BLIND_EQUITY",
     "EQUITY",
     "EVENT_COLUMNS",
     "EVENT_FLOATS",
@@ -504,6 +505,16 @@ EQUITY: Final = {
     "cash": "float64",  # what would be left if the position were worth nothing: equity - position * close
     "equity": "float64",
     "drawdown": "float64",  # share below the highest equity so far, initial equity included
+}
+BLIND_EQUITY: Final = {  # of blind accounts at some closes: least, median, largest; NaN where there is no contrast
+    "bar": "int64",
+    "ts": "int64",
+    "placement_low": "float64",
+    "placement": "float64",
+    "placement_high": "float64",
+    "selection_low": "float64",
+    "selection": "float64",
+    "selection_high": "float64",
 }
 MARKET_BARS: Final = {
     "oi": "float64",  # open interest at the last settled stamp, base units, all venues

@@ -9,6 +9,7 @@ import numpy as np
 from forcedflow.record import Run
 from forcedflow.report.scorecard import MapContext, scorecard
 from forcedflow.tables import (
+    BLIND_EQUITY,
     EQUITY,
     EVENT_COLUMNS,
     FILLS,
@@ -201,4 +202,7 @@ def synthetic_run(bars: int = 3000, trades: int = 40, minutes: int = 5, every: i
             "selection": {"n": trades, "mean": -0.05, "low": -0.31, "high": 0.22, "unit": "ATR", "note": "unpaired"},
         },
         timings={"market_pass_s": 0.4, "trade_pass_s": 0.1},
+        blind_equity=table(BLIND_EQUITY, {name: equity[name][::7] for name in ("bar", "ts")}
+        | {f"{name}{end}": (CASH + lean * (equity["equity"] - CASH))[::7] for name in ("placement", "selection")
+           for end, lean in (("_low", 0.2), ("", 0.5), ("_high", 0.9))}),
     )  # fmt: skip

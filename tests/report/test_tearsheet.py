@@ -201,6 +201,26 @@ def test_missing_values_and_contrasts_are_said(run: Run) -> None:
     assert "None" not in page.split('<script type="app')[0].split("<details>")[0]
 
 
+def test_the_account_curves_stand_side_by_side(run: Run) -> None:
+    page = tearsheet(run)
+    contributed = page.split("<h2>What the map contributed</h2>")[1].split("</section>", maxsplit=1)[0]
+    assert contributed.count('<svg class="figure"') == contributed.count("<polygon") == 2
+    last = run.equity["equity"][-1] / 100_000 - 1
+    median = run.blind_equity["placement"][-1] / 100_000 - 1
+    said = [f"{value:+.1%}".replace("-", "−") for value in (last, median)]
+    assert (
+        f"Equity of the run, {said[0]} at the end, and of accounts blind in stops and targets: median {said[1]}" in page
+    )
+    sent = payload.blind_payload(run.blind_equity, run.equity, 5)
+    drawn = unpacked(sent["blind_placement"], "<f4")
+    assert len(drawn) == len(run.market_bars["ts"]) // 5
+    ends = np.arange(4, len(run.market_bars["ts"]), 5)  # each candle's last bar
+    expected = np.interp(ends, run.blind_equity["bar"], run.blind_equity["placement"])
+    np.testing.assert_array_equal(drawn, expected.astype(np.float32))
+    gone = {name: np.full(len(column), np.nan) for name, column in run.blind_equity.items()}
+    assert payload.blind_payload(gone, run.equity, 5) == {}
+
+
 def test_hostile_names_are_text(run: Run) -> None:
     hostile = replace(
         run,
@@ -235,6 +255,12 @@ def test_it_opens_silently_and_offline(opened: Opened) -> None:
     assert opened.ask("forcedflow.version") == "5.1.0"
     assert opened.page.title() == "zone_entry on btcusdt-5m: tearsheet"
     assert opened.page.locator("#tv-attr-logo").count() == 1  # the attribution stays
+
+
+def test_blind_medians_are_drawn_with_the_equity(opened: Opened) -> None:
+    assert opened.ask("forcedflow.stage.blind") == ["blind_placement", "blind_selection"]
+    assert "dotted: blind in stops and targets" in opened.page.locator(".pane-name").first.inner_text()
+    assert opened.ask("forcedflow.stage.series.blind_selection.data().length") > 100
 
 
 def test_the_map_is_painted(opened: Opened) -> None:

@@ -61,6 +61,9 @@ def test_a_sweep_and_its_comparison(run_cli: Cli, tmp_path: Path) -> None:
     assert {k: v for k, v in swept.items() if k not in {"sweep", "settings"}} == found
     by_drawdown = told(run_cli("compare", folder, "--score=-max_drawdown", "--json"))
     assert by_drawdown["readings"][0]["best"]["score"] == ff.load_sweep(folder).table["max_drawdown"].min()
+    page = tmp_path / "page.html"
+    assert told(run_cli("compare", folder, "--out", page, "--json"))["page"] == str(page)
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     code, out, _ = run_cli("compare", folder)
     assert code == 0
     assert "best plateau" in out
@@ -114,6 +117,9 @@ def test_samples_searches_and_walks(run_cli: Cli, tmp_path: Path) -> None:
         (("sweep", "--walk-forward", "train=1d"), "test"),
         (("compare", "nowhere"), "neither a run"),
         (("compare", "a", "b", "--query", "select 1"), "one sweep"),
+        (("compare", "a", "--out", "page.pdf"), "--out must end in .html"),
+        (("compare", "a", "--out", "nowhere/page.html"), "there is no folder nowhere"),
+        (("compare", "a", "--out", "page.html", "--query", "select 1"), "leave out --out"),
     ],
 )
 def test_mistakes_are_one_line(run_cli: Cli, arguments: tuple[str, ...], word: str) -> None:

@@ -17,7 +17,9 @@ from forcedflow.market.tape import Tape
 from forcedflow.settings import AccountSettings, MarketSettings
 from forcedflow.tables import EventKind, MapSnapshots
 from forcedflow.trading import blind
-from forcedflow.trading.blind import contrasts, day_bootstrap
+from forcedflow.trading.blind import blind_accounts, contrasts, day_bootstrap
+from forcedflow.trading.desk import trade
+from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.orders import Plan
 from forcedflow.trading.strategy import Strategy, ask
 from trading.market import make_events
@@ -293,6 +295,48 @@ def test_blind_entries_keep_side_and_distances(monkeypatch: pytest.MonkeyPatch) 
     assert len(theirs) > 15
     assert (atr == 0.004).all()
     np.testing.assert_array_equal(reference, asked.price)
+
+
+# --- Whole accounts ---
+
+
+def test_accounts_blind_in_nothing_are_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Distances that stay where they are, and entries at their own bars, give the run's own equity."""
+    bars, at, side, rng = random_case(5, orders=25, days=20)
+    stops, targets = rng.uniform(0.5, 3, 25), rng.uniform(0.5, 3, 25)
+    tape = tape_of(bars, entries(bars, at, side, stops, targets), 0.004)
+    settings, strategy = AccountSettings(), FromTape(conflict="add", max_open=3)
+    own = trade(Exchange.of(tape), tape.events, strategy, settings).equity
+    monkeypatch.setattr(blind._Ledger, "dealt", lambda self, _: self.asked)
+    monkeypatch.setattr(
+        blind, "_matches", lambda *_: (np.repeat(np.arange(25), blind.DRAWS), np.repeat(at, blind.DRAWS))
+    )
+    told = contrasts(tape, strategy, settings)
+    assert None not in told.values()
+    found = blind_accounts(tape, strategy, settings, told)
+    np.testing.assert_array_equal(found["ts"], own["ts"][found["bar"]])
+    assert (found["bar"][0], found["bar"][-1]) == (0, len(bars) - 1)
+    for end in ("", "_low", "_high"):
+        np.testing.assert_array_equal(found[f"placement{end}"], own["equity"][found["bar"]])
+        np.testing.assert_allclose(found[f"selection{end}"], own["equity"][found["bar"]], rtol=1e-9)
+
+
+def test_accounts_repeat_by_seed_and_follow_the_contrasts() -> None:
+    bars, at, side, rng = random_case(9, orders=30, days=20)
+    tape = tape_of(bars, entries(bars, at, side, rng.uniform(0.5, 3, 30), rng.uniform(0.5, 3, 30)), 0.004)
+    told = contrasts(tape, FromTape(), FREE)
+    found = blind_accounts(tape, FromTape(), FREE, told, 3)
+    for name in ("placement", "selection"):
+        assert (found[f"{name}_low"] <= found[name]).all()
+        assert (found[name] <= found[f"{name}_high"]).all()
+        assert found[f"{name}_low"][-1] < found[f"{name}_high"][-1]
+    again, other = (blind_accounts(tape, FromTape(), FREE, told, seed) for seed in (3, 4))
+    for name, column in found.items():
+        np.testing.assert_array_equal(column, again[name])
+    assert (other["placement"] != found["placement"]).any()
+    nothing = blind_accounts(tape, FromTape(), FREE, {"placement": None, "selection": told["selection"]}, 3)
+    assert np.isnan(nothing["placement"]).all()
+    assert np.isfinite(nothing["selection"]).all()
 
 
 # --- Both ---

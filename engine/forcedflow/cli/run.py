@@ -12,6 +12,7 @@ from forcedflow.cli.shell import (
     Repair,
     Set,
     app,
+    check_out,
     market_setting,
     new_folder,
     print_json,
@@ -77,11 +78,7 @@ def draw_map(
     repair: Repair = None,
 ) -> None:
     """Write the liquidation map up to a time: as a page, as a picture, or its bins as a table."""
-    suffixes = (".html", ".png", ".parquet")
-    if out.suffix not in suffixes:
-        raise SettingsError(f"--out must end in {', '.join(suffixes)}, was {out}")
-    if not out.parent.is_dir():
-        raise SettingsError(f"--out: there is no folder {out.parent}; make it first")
+    check_out(out, (".html", ".png", ".parquet"))
     with progress_bar("market pass", quiet=False) as progress:
         from forcedflow.data import load_dataset  # noqa: PLC0415
         from forcedflow.market.tape import make_tape  # noqa: PLC0415

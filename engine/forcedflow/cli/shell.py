@@ -21,6 +21,7 @@ __all__ = [
     "Repair",
     "Set",
     "app",
+    "check_out",
     "data_app",
     "market_setting",
     "new_app",
@@ -51,6 +52,14 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="[market.|account.]K=V", help="A parameter or setting; may be repeated."),
 ]
+
+
+def check_out(out: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file that cannot be written, before the work is done."""
+    if out.suffix not in suffixes:
+        raise SettingsError(f"--out must end in {', '.join(suffixes)}, was {out}")
+    if not out.parent.is_dir():
+        raise SettingsError(f"--out: there is no folder {out.parent}; make it first")
 
 
 def read_setting(text: str) -> tuple[str, str, Any]:

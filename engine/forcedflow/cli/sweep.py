@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forcedflow.cli.shell import Json, Repair, Set, app, new_folder, print_json, print_table, progress_bar, read_setting
+from forcedflow.cli.shell import (
+    Json,
+    Repair,
+    Set,
+    app,
+    check_out,
+    new_folder,
+    print_json,
+    print_table,
+    progress_bar,
+    read_setting,
+)
 from forcedflow.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -102,11 +113,16 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(help="Folders of runs and sweeps.")],
     score: Annotated[str | None, typer.Option(help="Measure to read sweeps by, in place of their own.")] = None,
     query: Annotated[str | None, typer.Option(metavar="SQL", help="Ask one sweep's table `results`.")] = None,
+    out: Annotated[Path | None, typer.Option(help="FILE.html: the same as a page with figures.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show runs and sweeps side by side: the best plateau beside the best point, and how much of either to believe."""
+    if out is not None:
+        check_out(out, (".html",))
+        if query is not None:
+            raise SettingsError("--query answers with a table; leave out --out")
     if query is None:
-        _show_comparison(folders, as_json, {}, score)
+        _show_comparison(folders, as_json, {}, score, out)
         return
     from forcedflow.study.sweeps import store  # noqa: PLC0415
 
@@ -130,14 +146,25 @@ def _walk_forward(text: str | None) -> dict[str, str] | None:
     return None if text is None else dict(_pair(part, "--walk-forward") for part in text.split(","))
 
 
-def _show_comparison(folders: Sequence[Path], as_json: bool, facts: dict[str, Any], score: str | None = None) -> None:
+def _show_comparison(
+    folders: Sequence[Path],
+    as_json: bool,
+    facts: dict[str, Any],
+    score: str | None = None,
+    out: Path | None = None,
+) -> None:
     from forcedflow.study.sweeps.compare import compare as read_all  # noqa: PLC0415
-    from forcedflow.study.sweeps.reading import plain  # noqa: PLC0415
     from forcedflow.study.sweeps.text import comparison_blocks  # noqa: PLC0415
 
     found = read_all(folders, score)
+    if out is not None:
+        try:
+            found.page(out)
+        except OSError as error:
+            raise SettingsError(f"--out: cannot write {out}: {error}") from error
+        facts = {**facts, "page": str(out)}
     if as_json:
-        print_json(facts | {"table": plain(found.rows())} | plain(found))
+        print_json(facts | found.plain())
         return
     for block in comparison_blocks(found):
         for line in block.lines:
@@ -146,3 +173,5 @@ def _show_comparison(folders: Sequence[Path], as_json: bool, facts: dict[str, An
             print_table(block.header, list(block.rows), block.wraps)
     for folder, _ in found.sources:
         typer.echo(folder)
+    if out is not None:
+        typer.echo(str(out))

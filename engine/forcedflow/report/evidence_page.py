@@ -6,12 +6,12 @@ Drawn from plain values (what ``forcedflow evidence --json`` prints), in the tea
 from __future__ import annotations
 
 from html import escape
-from importlib.resources import files
 from statistics import NormalDist
-from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from forcedflow.report.parts import header, plain_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,20 +42,13 @@ def evidence_page(report: Mapping[str, Any]) -> str:
     findings = report["findings"]
     names = ", ".join(finding["name"] for finding in findings)
     body = [_header(report), _summary(findings) if len(findings) > 1 else "", *map(_finding, findings), _FOOTER]
-    assets = files("forcedflow.report") / "page"
-    return Template((assets / "evidence.html").read_text(encoding="utf-8")).substitute(
-        title=escape(f"{names} on {report['dataset']}: evidence"),
-        style=(assets / "page.css").read_text(encoding="utf-8"),
-        body="\n".join(part for part in body if part),
-    )
+    return plain_page(f"{names} on {report['dataset']}: evidence", body)
 
 
 def _header(report: Mapping[str, Any]) -> str:
-    facts = f"{report['from']} to {report['to']} · {report['bars']:,} bars · data {str(report['data_hash'])[:8]}"
-    return (
-        f"<header><div><h1>Evidence <em>on</em> {escape(str(report['title']))}</h1><p>{escape(facts)}</p></div>"
-        '<button id="theme" type="button" aria-label="Switch between dark and light">Light</button></header>'
-    )
+    span = f"{report['from']} to {report['to']}"
+    heading = f"Evidence <em>on</em> {escape(str(report['title']))}"
+    return header(heading, [span, f"{report['bars']:,} bars", f"data {str(report['data_hash'])[:8]}"])
 
 
 def _summary(findings: Sequence[Mapping[str, Any]]) -> str:

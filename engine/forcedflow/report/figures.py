@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forcedflow.report.cost_measures import BRIDGE
+from forcedflow.report.curves import Curve, curves
 from forcedflow.report.definitions import MEASURES
+from forcedflow.report.svg import axis, figure, nothing, number, percent, signed
 
 if TYPE_CHECKING:
     from forcedflow.record import Table
-    from forcedflow.tables import FloatArray
+    from forcedflow.tables import IntArray
 
-__all__ = ["cost_bridge", "excursions", "interval", "monthly_table", "r_histogram"]
+__all__ = ["account_curves", "cost_bridge", "excursions", "interval", "monthly_table", "r_histogram"]
 
 _WIDE, _HIGH = 420, 200
 _LEFT, _BOTTOM = 34, 24
 _POINTS: Final = 1_500
+_DRAWN: Final = 300  # points of an equity curve
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -31,16 +34,16 @@ def r_histogram(trades: Table) -> str:
     """Draw how many closed trades made how much R; the outermost bars hold all beyond."""
     r = trades["r"][(trades["exit_reason"] != "open") & np.isfinite(trades["r"])]
     if not len(r):
-        return _nothing("no closed trade had a stop")
+        return nothing("no closed trade had a stop")
     reach = min(max(math.ceil(2.0 * float(np.quantile(np.abs(r), 0.98))) / 2.0, 2.0), 20.0)
     width = reach / 10.0
     edges = np.linspace(-reach, reach, 21)
     counts = np.histogram(np.clip(r, -reach + 1e-9, reach - 1e-9), edges)[0]
-    x, y = _axis(-reach, reach, _LEFT, _WIDE - 6), _axis(0.0, float(counts.max()), _HIGH - _BOTTOM, 10)
+    x, y = axis(-reach, reach, _LEFT, _WIDE - 6), axis(0.0, float(counts.max()), _HIGH - _BOTTOM, 10)
     bars = "".join(
         f'<rect x="{x(edges[k]) + 1:.1f}" y="{y(counts[k]):.1f}" width="{x(width) - x(0.0) - 2:.1f}"'
         f' height="{y(0.0) - y(counts[k]):.1f}" fill="var(--{"bad" if edges[k] < -1e-9 else "good"})">'
-        f"<title>{_signed(edges[k], 1)} to {_signed(edges[k + 1], 1)} R: {counts[k]}</title></rect>"
+        f"<title>{signed(edges[k], 1)} to {signed(edges[k + 1], 1)} R: {counts[k]}</title></rect>"
         for k in range(20)
         if counts[k]
     )
@@ -49,10 +52,10 @@ def r_histogram(trades: Table) -> str:
     middle = (
         f'<line x1="{x(mean):.1f}" x2="{x(mean):.1f}" y1="6" y2="{_HIGH - _BOTTOM}" stroke="var(--text)" '
         f'stroke-dasharray="3 3"/><text x="{x(mean) + 5:.1f}" y="14" fill="var(--text)">'
-        f"mean {_signed(mean, 2)} R</text>"
+        f"mean {signed(mean, 2)} R</text>"
     )
-    label = f"{len(r)} closed trades by their result in R, mean {_signed(mean, 2)}, from {r.min():.2f} to {r.max():.2f}"
-    return _svg(label, bars + ticks + _y_ticks(y, [0.0, float(counts.max())]) + middle)
+    label = f"{len(r)} closed trades by their result in R, mean {signed(mean, 2)}, from {r.min():.2f} to {r.max():.2f}"
+    return figure(label, _WIDE, _HIGH, bars + ticks + _y_ticks(y, [0.0, float(counts.max())]) + middle)
 
 
 def excursions(trades: Table) -> str:
@@ -60,17 +63,17 @@ def excursions(trades: Table) -> str:
     mae, mfe = -trades["mae_r"], trades["mfe_r"]
     rows = np.flatnonzero((trades["exit_reason"] != "open") & np.isfinite(mae) & np.isfinite(mfe))
     if not len(rows):
-        return _nothing("no closed trade had a stop")
+        return nothing("no closed trade had a stop")
     total = len(rows)
     rows = rows[np.linspace(0, total - 1, min(total, _POINTS)).astype(np.int64)]
     across, up = (max(float(np.quantile(values[rows], 0.99)) * 1.08, 1.2) for values in (mae, mfe))
-    x, y = _axis(0.0, across, _LEFT, _WIDE - 8), _axis(0.0, up, _HIGH - _BOTTOM, 10)
+    x, y = axis(0.0, across, _LEFT, _WIDE - 8), axis(0.0, up, _HIGH - _BOTTOM, 10)
     size = 3.2 if total < 200 else 2.0
     points = "".join(
         f'<circle data-trade="{k}" cx="{x(min(mae[k], across)):.1f}" cy="{y(min(mfe[k], up)):.1f}" r="{size}"'
         f' fill="var(--{"good" if trades["net"][k] > 0.0 else "bad"})" fill-opacity=".75">'
-        f"<title>trade {k + 1}: worst {_signed(-mae[k], 2)}, best {_signed(mfe[k], 2)}, result "
-        f"{_signed(trades['r'][k], 2)} R</title></circle>"
+        f"<title>trade {k + 1}: worst {signed(-mae[k], 2)}, best {signed(mfe[k], 2)}, result "
+        f"{signed(trades['r'][k], 2)} R</title></circle>"
         for k in rows
     )
     stop = (
@@ -84,14 +87,14 @@ def excursions(trades: Table) -> str:
     sample = "" if total <= _POINTS else f", every {math.ceil(total / _POINTS)}th shown"
     label = f"{total} closed trades by worst (across) and best (up) excursion in R{sample}; the line is the stop"
     ticks = _x_ticks(x, [0.0, across / 2, across], "") + _y_ticks(y, [up / 2, up], 1)
-    return _svg(label, stop + points + ticks + names)
+    return figure(label, _WIDE, _HIGH, stop + points + ticks + names)
 
 
 def cost_bridge(card: dict[str, Any]) -> str:
     """Draw the way from the gross to the net result, cost by cost."""
     gross, net = card.get("gross"), card.get("net")
     if gross is None or net is None:
-        return _nothing("no result")
+        return nothing("no result")
     titles = {measure.name: measure.title for measure in MEASURES}
     steps = [(titles[name], -card[name]) for name in BRIDGE if card.get(name)]
     other = net - gross - sum(value for _, value in steps)
@@ -104,13 +107,13 @@ def cost_bridge(card: dict[str, Any]) -> str:
     bars.append(("Net", 0.0, net))
     low, high = min(0.0, *(min(a, b) for _, a, b in bars)), max(0.0, *(max(a, b) for _, a, b in bars))
     room = 0.12 * (high - low) or 1.0
-    y = _axis(low - room, high + room, _HIGH - _BOTTOM, 6)
+    y = axis(low - room, high + room, _HIGH - _BOTTOM, 6)
     slot = (_WIDE - 12) / len(bars)
     drawn = []
     for k, (title, start, end) in enumerate(bars):
         whole, left = title in {"Gross", "Net"}, 6 + k * slot
         tone = "accent" if whole and end >= 0.0 else "bad" if end < start or whole else "good"
-        text = _signed(end - start, 0 if abs(gross) >= 100 else 2)
+        text = signed(end - start, 0 if abs(gross) >= 100 else 2)
         drawn.append(
             f'<rect x="{left + slot * 0.14:.1f}" y="{min(y(start), y(end)):.1f}" width="{slot * 0.72:.1f}" '
             f'height="{max(abs(y(start) - y(end)), 1.0):.1f}" fill="var(--{tone})"/>'
@@ -120,13 +123,58 @@ def cost_bridge(card: dict[str, Any]) -> str:
         )
     zero = f'<line x1="6" x2="{_WIDE - 6}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}" stroke="var(--muted)"/>'
     label = "From gross to net: " + ", ".join(f"{title} {end - start:+.2f}" for title, start, end in bars)
-    return _svg(label, zero + "".join(drawn))
+    return figure(label, _WIDE, _HIGH, zero + "".join(drawn))
+
+
+def account_curves(equity: Table, blind: Table, name: str, what: str, initial: float) -> str:
+    """Draw a run's equity beside that of its blind accounts; nothing where there are none.
+
+    Parameters
+    ----------
+    blind
+        Columns ``tables.BLIND_EQUITY``.
+    name
+        ``placement`` or ``selection``.
+    what
+        What the accounts are blind in, in words.
+    initial
+        Equity at the beginning.
+    """
+    rows = _evenly(len(blind["ts"]))
+    middle, low, high = (blind[column][rows] / initial for column in (name, f"{name}_low", f"{name}_high"))
+    if not np.isfinite(middle).any():
+        return ""
+    kept = _evenly(len(equity["ts"]))
+    own = equity["equity"][kept] / initial
+    drawn = (
+        Curve(
+            times=blind["ts"][rows] / 1e9,
+            values=middle,
+            low=low,
+            high=high,
+            name="blind",
+            colour="var(--accent)",
+            dash="5 3",
+        ),
+        Curve(times=equity["ts"][kept] / 1e9, values=own, name="run", colour="var(--up)"),
+    )
+    ends = [percent(float(values[-1]) - 1.0) for values in (own, middle, low, high)]
+    label = "Equity of the run, {} at the end, and of accounts blind in {}: median {}, from {} to {}"
+    return (
+        f"{curves(label.format(ends[0], what, *ends[1:]), drawn, high=210.0)}"
+        f'<p class="legend muted">Whole accounts side by side: the run, and median and range of five that are blind in '
+        f"{what}. Luck of the path is in them; the verdict above is of each order traded alone.</p>"
+    )
+
+
+def _evenly(count: int) -> IntArray:
+    return np.unique(np.linspace(0, count - 1, min(count, _DRAWN)).round().astype(np.int64))
 
 
 def monthly_table(equity: Table, initial: float) -> str:
     """Return returns by month as a table, years down, with the year's own."""
     if not len(equity["ts"]):
-        return _nothing("no bars")
+        return nothing("no bars")
     month = (equity["ts"] - 1).astype("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
     last = np.append(np.flatnonzero(np.diff(month)), len(month) - 1)
     ends = equity["equity"][last]
@@ -138,7 +186,7 @@ def monthly_table(equity: Table, initial: float) -> str:
         whole = math.prod(1.0 + value for value in values if value is not None) - 1.0
         cells = "".join(_month(value, deepest) for value in values)
         rows.append(
-            f'<tr><th scope="row">{1970 + year}</th>{cells}<td class="{_tone(whole)}">{_percent(whole)}</td></tr>'
+            f'<tr><th scope="row">{1970 + year}</th>{cells}<td class="{_tone(whole)}">{percent(whole)}</td></tr>'
         )
     head = "".join(f'<th scope="col">{name}</th>' for name in (*_MONTHS, "Year"))
     return (
@@ -170,15 +218,10 @@ def interval(contrast: dict[str, Any]) -> str:
     )
 
 
-def _axis(low: float, high: float, start: float, end: float) -> Any:
-    span = (high - low) or 1.0
-    return lambda value: start + (value - low) / span * (end - start)
-
-
 def _x_ticks(x: Any, values: list[float], unit: str) -> str:
     drawn = "".join(
         f'<text x="{x(value):.1f}" y="{_HIGH - 7}" text-anchor="{"end" if k and k == len(values) - 1 else "middle"}">'
-        f"{_number(value)}{unit}</text>"
+        f"{number(value)}{unit}</text>"
         for k, value in enumerate(values)
     )
     base = f'<line x1="{_LEFT}" x2="{_WIDE - 6}" y1="{_HIGH - _BOTTOM}" y2="{_HIGH - _BOTTOM}" stroke="var(--line)"/>'
@@ -191,36 +234,13 @@ def _y_ticks(y: Any, values: list[float], digits: int = 0) -> str:
     )
 
 
-def _svg(label: str, inside: str) -> str:
-    return (
-        f'<svg class="figure" viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{escape(label)}" '
-        f'font-size="11" fill="var(--muted)">{inside}</svg>'
-    )
-
-
-def _nothing(why: str) -> str:
-    return f'<p class="muted">Nothing to draw: {why}.</p>'
-
-
 def _month(value: float | None, deepest: float) -> str:
     if value is None:
         return "<td></td>"
     strength = round(8 + 32 * abs(value) / deepest)
     colour = f"color-mix(in srgb, var(--{'good' if value >= 0.0 else 'bad'}) {strength}%, transparent)"
-    return f'<td style="background:{colour}">{_percent(value)}</td>'
+    return f'<td style="background:{colour}">{percent(value)}</td>'
 
 
 def _tone(value: float) -> str:
     return "good" if value > 0.0 else "bad" if value < 0.0 else ""
-
-
-def _percent(value: float) -> str:
-    return f"{value:+.1%}".replace("-", "−")
-
-
-def _signed(value: float | FloatArray, digits: int) -> str:
-    return f"{value:+,.{digits}f}".replace("-", "−")
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")

@@ -31,6 +31,7 @@ __all__ = [
     "SHOWN_TRADES",
     "bars_of",
     "bars_payload",
+    "blind_payload",
     "brightness",
     "channels",
     "channels_payload",
@@ -83,6 +84,7 @@ def scene_payload(
     market: Mapping[str, Any] | None = None,
     scale: tuple[float, float] | None = None,
     step: int | None = None,
+    blind: Table | None = None,
 ) -> dict[str, Any]:
     """Return all that a page draws of some bars; what is left out is not drawn.
 
@@ -97,6 +99,8 @@ def scene_payload(
         As in :func:`map_payload`.
     step
         Bars that make a candle; left out, as few as a page can bear.
+    blind
+        Columns ``tables.BLIND_EQUITY``, drawn with the equity.
     """
     rules = MarketSettings.model_validate(dict(market or {}))
     candles = bars_payload(bars, step)
@@ -115,6 +119,7 @@ def scene_payload(
         scene["marks"] = marks_payload(events, step)
     if equity is not None:
         scene["curve"] = curve_payload(equity, bars, step)
+        scene["curve"] |= {} if blind is None else blind_payload(blind, equity, step)
     if trades is not None:
         scene["trades"] = trades_payload(trades, step)
     return scene
@@ -176,6 +181,14 @@ def curve_payload(equity: Table, market_bars: Table, step: int) -> dict[str, Any
         "sold": pack(-np.add.reduceat(sold, bars), "f4"),
         "bought": pack(np.add.reduceat(bought, bars), "f4"),
     }
+
+
+def blind_payload(blind: Table, equity: Table, step: int) -> dict[str, str]:
+    """Return the median equity of each contrast's blind accounts for the candles of :func:`curve_payload`."""
+    candle = equity["bar"] // step
+    last = np.append(np.flatnonzero(np.diff(candle)), len(candle) - 1)
+    known = [name for name in ("placement", "selection") if len(blind[name]) and np.isfinite(blind[name]).all()]
+    return {f"blind_{name}": pack(np.interp(equity["bar"][last], blind["bar"], blind[name]), "f4") for name in known}
 
 
 def _farthest(values: FloatArray, first: npt.NDArray[np.int64]) -> FloatArray:

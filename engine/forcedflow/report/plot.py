@@ -16,6 +16,7 @@ import numpy as np
 from forcedflow.errors import SettingsError
 from forcedflow.report.payload import PAINTED_DECADES, bars_of, brightness, channels, shares, zones
 from forcedflow.report.tearsheet import map_page
+from forcedflow.report.words import WHAT
 from forcedflow.tables import LAYERS
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def map_table(snapshots: MapSnapshots, path: str | Path, notes: Iterable[str] = 
 
 
 def run(run: Run, path: str | Path | None = None) -> Figure:
-    """Draw a run: price over the map with zones, channels and trades, equity below.
+    """Draw a run: price over the map with zones, channels and trades; below, equity and that of its blind accounts.
 
     Raises
     ------
@@ -128,7 +129,15 @@ def run(run: Run, path: str | Path | None = None) -> Figure:
     times, equity = _dates(run.equity["ts"]), run.equity["equity"]
     lower.plot(times, equity, color=_PRICE, lw=1.2)
     lower.fill_between(times, equity, equity.min(), color=_PRICE, alpha=0.15, lw=0)
+    for name, style in (("placement", ":"), ("selection", "--")):
+        if np.isfinite(run.blind_equity[name]).any():
+            at = _dates(run.blind_equity["ts"])
+            lower.plot(at, run.blind_equity[name], color=_CHANNEL, lw=1.0, ls=style, label=f"blind in {WHAT[name]}")
+            low, high = (run.blind_equity[f"{name}_{end}"] for end in ("low", "high"))
+            lower.fill_between(at, low, high, color=_CHANNEL, alpha=0.12, lw=0)
     _finish(lower, "")
+    if lower.get_legend_handles_labels()[0]:
+        lower.legend(loc="upper left", fontsize=8, frameon=False, labelcolor=_TEXT)
     lower.set_ylabel("equity", color=_TEXT)
     return _saved(figure, path)
 

@@ -13,9 +13,10 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from forcedflow.report.definitions import GROUPS, MEASURES
-from forcedflow.report.figures import cost_bridge, excursions, interval, monthly_table, r_histogram
+from forcedflow.report.figures import account_curves, cost_bridge, excursions, interval, monthly_table, r_histogram
+from forcedflow.report.parts import asset, header, tile, warning_list
 from forcedflow.report.payload import scene_payload
-from forcedflow.report.words import contribution, headline, map_quality, shown, tone, verdict
+from forcedflow.report.words import WHAT, contribution, headline, map_quality, shown, tone, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from forcedflow.record import Run, Table
     from forcedflow.tables import MapSnapshots
 
-__all__ = ["FOOTER", "SCRIPTS", "header", "html_page", "map_page", "period", "stage", "tearsheet", "warning_list"]
+__all__ = ["FOOTER", "SCRIPTS", "html_page", "map_page", "period", "stage", "tearsheet"]
 
 SCRIPTS: Final = ("numbers", "colours", "heatmap", "overlays", "hover", "stage", "moving", "trades", "printing")
 """Files of ``page/`` that every page needs, in order; the page's own comes last."""
@@ -50,6 +51,7 @@ def tearsheet(run: Run) -> str:
         equity=run.equity,
         trades=run.trades,
         market=run.config.get("market"),
+        blind=run.blind_equity,
     )
     heading = f"{escape(strategy)} <em>on</em> {escape(dataset)}"
     body = [
@@ -57,7 +59,7 @@ def tearsheet(run: Run) -> str:
         warning_list([*run.summary.get("warnings", []), *_tried(run)]),
         _tiles(run),
         stage(payload["bars"]["step"]),
-        _blind(run.blind),
+        _blind(run),
         _figures(run),
         _TRADES,
         _measures(run.scorecard),
@@ -96,30 +98,15 @@ def html_page(title: str, body: list[str], payload: dict[str, Any], script: str,
     connect
         Where its scripts may send requests, as a source of the content security policy.
     """
-    page = files("forcedflow.report") / "page"
     charts = files("litecharts").joinpath("js", "lightweight-charts.js")  # begins with its licence notice
-    return Template(_text(page / "page.html")).substitute(
+    return Template(asset("page.html")).substitute(
         title=escape(title),
         connect=connect,
-        style=_text(page / "page.css"),
+        style=asset("page.css"),
         body="\n".join(part for part in body if part),
         payload=json.dumps(payload, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
-        charts=_text(charts),
-        script="\n".join(_text(page / f"{name}.js") for name in (*SCRIPTS, script)),
-    )
-
-
-def _text(source: Any) -> str:
-    text: str = source.read_text(encoding="utf-8")
-    return text
-
-
-def header(heading: str, facts: list[str]) -> str:
-    """Return the head of a page; ``heading`` is HTML, ``facts`` are text."""
-    told = escape(" · ".join(facts))
-    return (
-        f"<header><div><h1>{heading}</h1><p>{told}</p></div>"
-        '<button id="theme" type="button" aria-label="Switch between dark and light">Light</button></header>'
+        charts=charts.read_text(encoding="utf-8"),
+        script="\n".join(asset(f"{name}.js") for name in (*SCRIPTS, script)),
     )
 
 
@@ -149,20 +136,10 @@ def _tried(run: Run) -> list[str]:
     return [f"{counted}: the deflated Sharpe ratio allows for so many"]
 
 
-def warning_list(warnings: Iterable[str]) -> str:
-    """Return assumptions and warnings as the first section of a page, nothing where there are none."""
-    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
-    return (
-        f'<section class="card warnings" aria-label="Assumptions and warnings"><ul>{items}</ul></section>'
-        if items
-        else ""
-    )
-
-
 def _tiles(run: Run) -> str:
     error = run.scorecard.get("sharpe_error")
     tiles = [
-        _tile(
+        tile(
             measure.title,
             shown(measure, run.scorecard),
             tone(measure, run.scorecard),
@@ -171,45 +148,44 @@ def _tiles(run: Run) -> str:
         )
         for measure in headline()
     ]
-    tiles += [_tile(title, text, mood, f"of {whole}") for title, text, whole, mood in map_quality(run.summary)]
+    tiles += [tile(title, text, mood, f"of {whole}") for title, text, whole, mood in map_quality(run.summary)]
     return (
         f'<section class="card lead" aria-label="Results"><p>{escape(contribution(run.blind))}</p>'
         f'<div class="tiles">{"".join(tiles)}</div></section>'
     )
 
 
-def _tile(title: str, value: str, mood: str, hint: str, aside: str = "") -> str:
-    small = f" <small>{escape(aside)}</small>" if aside else ""
-    return (
-        f'<div class="tile" title="{escape(hint)}"><span>{escape(title)}</span>'
-        f'<b class="{mood}">{escape(value)}{small}</b></div>'
-    )
-
-
-def _blind(blind: dict[str, Any]) -> str:
-    if not blind:
+def _blind(run: Run) -> str:
+    if not run.blind:
         return ""
     parts = []
     for name in ("placement", "selection"):
-        contrast = blind.get(name)
+        contrast = run.blind.get(name)
         word, _, rest = verdict(name, contrast).partition(":")
         note = escape(str(contrast.get("note", ""))) if contrast else ""
+        drawn = ""
+        if contrast:
+            beside = account_curves(run.equity, run.blind_equity, name, WHAT[name], _initial(run))
+            drawn = interval(contrast) + beside
         parts.append(
             f"<div><p><b>{name.title()}. {escape(word)}:</b>{escape(rest)}"
-            f' <span class="muted">{note}</span></p>{interval(contrast) if contrast else ""}</div>'
+            f' <span class="muted">{note}</span></p>{drawn}</div>'
         )
     return f'<section class="card"><h2>What the map contributed</h2><div class="blind">{"".join(parts)}</div></section>'
 
 
+def _initial(run: Run) -> float:
+    return float(dict(run.config.get("account", {})).get("cash", 0.0)) or float(run.equity["equity"][0])
+
+
 def _figures(run: Run) -> str:
-    initial = float(dict(run.config.get("account", {})).get("cash", 0.0)) or float(run.equity["equity"][0])
     drawn = (
         ("Results in R", r_histogram(run.trades)),
         ("Excursions", excursions(run.trades)),
         ("From gross to net", cost_bridge(run.scorecard)),
     )
     cards = "".join(f'<section class="card"><h2>{title}</h2>{figure}</section>' for title, figure in drawn)
-    months = f'<section class="card"><h2>Returns by month</h2>{monthly_table(run.equity, initial)}</section>'
+    months = f'<section class="card"><h2>Returns by month</h2>{monthly_table(run.equity, _initial(run))}</section>'
     return f'<div class="columns">{cards}</div>{months}'
 
 

@@ -12,7 +12,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from forcedflow.errors import SettingsError
-from forcedflow.report.tearsheet import FOOTER, header, html_page, period, stage, warning_list
+from forcedflow.report.parts import header, warning_list
+from forcedflow.report.tearsheet import FOOTER, html_page, period, stage
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -10,7 +10,7 @@ from forcedflow.tables import PLAUSIBLE_RATE
 if TYPE_CHECKING:
     from forcedflow.record import Run
 
-__all__ = ["Quality", "contribution", "headline", "map_quality", "shown", "summary_rows", "tone", "verdict"]
+__all__ = ["WHAT", "Quality", "contribution", "headline", "map_quality", "shown", "summary_rows", "tone", "verdict"]
 
 _HEADLINE: Final = ("total_return", "sharpe", "max_drawdown", "cvar_95", "trades", "hit_rate", "expectancy_r")
 _FORMS: Final = {
@@ -25,7 +25,8 @@ _FORMS: Final = {
     "bps": ",.2f",
 }
 _SUFFIXES: Final = {"days": " d", "bars": " bars", "R": " R", "ATR": " ATR", "bps": " bps"}
-_WHAT: Final = {"placement": "stops and targets", "selection": "entries"}
+WHAT: Final = {"placement": "stops and targets", "selection": "entries"}
+"""What a contrast takes the map away from."""
 
 Quality = tuple[str, str, str, str]
 """Title, share, what it is a share of, and tone."""
@@ -87,7 +88,7 @@ def verdict(name: str, contrast: dict[str, Any] | None) -> str:
         ``n``, ``mean``, ``low``, ``high``, ``unit`` of the map's contribution, and ``mde``, the least effect that so
         many signals would show, where it is known; None where trades were too few.
     """
-    what = _WHAT[name]
+    what = WHAT[name]
     if contrast is None:
         return f"Can't tell: there were too few trades to compare the map's {what} with blind ones."
     figures = (
@@ -105,7 +106,7 @@ def verdict(name: str, contrast: dict[str, Any] | None) -> str:
 
 def contribution(blind: dict[str, Any]) -> str:
     """Say in one plain sentence what the map contributed, both contrasts taken together."""
-    given = {name: contrast for name in _WHAT if (contrast := blind.get(name)) is not None}
+    given = {name: contrast for name in WHAT if (contrast := blind.get(name)) is not None}
     if not given:
         return "Can't tell what the map contributed: there were too few trades to compare with blind ones."
     helped = [_effect(name, contrast) for name, contrast in given.items() if contrast["low"] > 0.0]
@@ -123,14 +124,14 @@ def contribution(blind: dict[str, Any]) -> str:
 
 
 def _effect(name: str, contrast: dict[str, Any]) -> str:
-    return f"{_WHAT[name]} ({contrast['mean']:+.2f} {contrast['unit']} a trade)".replace("-", "−")
+    return f"{WHAT[name]} ({contrast['mean']:+.2f} {contrast['unit']} a trade)".replace("-", "−")
 
 
 def _unseen(contrasts: dict[str, dict[str, Any]]) -> str:
     """Tell below which size an effect could not have been seen."""
-    what = [f"its {_WHAT[name]}" for name in contrasts]
+    what = [f"its {WHAT[name]}" for name in contrasts]
     least = [
-        f"{contrast['mde']:.2g} {contrast['unit']} ({_WHAT[name]})"
+        f"{contrast['mde']:.2g} {contrast['unit']} ({WHAT[name]})"
         for name, contrast in contrasts.items()
         if contrast.get("mde") is not None
     ]

@@ -12,13 +12,17 @@ selection
     quarter, more than a day away. Both sides keep their orders and positions whatever the zone does. Orders without
     such bars, as in the volatility of a crash, are left out of both sides. Unpaired.
 
+Beside them stand whole accounts (:func:`blind_accounts`): the strategy's own settings, sizes and policy, traded with
+one deal of distances, or one blind entry for each of its own. Luck of the path is in them, so their differences from
+the run are shown and never called paired.
+
 Intervals are percentiles of a bootstrap over UTC days, which keeps what happened on one day together. On a month of
 data they are too narrow: on random walks 6 to 14% of them leave out zero, not 5%.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,18 +30,21 @@ import numpy.typing as npt
 
 from forcedflow.data.times import DAY, HOUR
 from forcedflow.kernels import measures
+from forcedflow.tables import BLIND_EQUITY
 from forcedflow.trading.account import Account
 from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.orders import SIZE_RULES, Asked, Policy
 from forcedflow.trading.strategy import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from forcedflow.market.tape import Tape
     from forcedflow.settings import AccountSettings
     from forcedflow.tables import Events
     from forcedflow.trading.strategy import Strategy
 
-__all__ = ["CONTRASTS", "contrasts", "day_bootstrap"]
+__all__ = ["CONTRASTS", "blind_accounts", "contrasts", "day_bootstrap"]
 
 CONTRASTS: Final = {
     "placement": "the same entries, its own stop and target distances dealt at random",
@@ -49,6 +56,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 DRAWS: Final = 20  # deals of distances, and blind entries for each of the strategy's own
+ACCOUNTS: Final = 5  # whole accounts of each contrast: one deal, or one blind entry for each order, in each
+POINTS: Final = 1000  # of their equity that are kept
 RESAMPLES: Final = 2000
 MIN_TRADES: Final = 10
 MIN_DAYS: Final = 5  # fewer days, resampled, would pass chance for certainty
@@ -68,20 +77,58 @@ def contrasts(tape: Tape, strategy: Strategy, settings: AccountSettings, seed: i
         helped), ``low`` and ``high`` (95%), ``mde`` (the effect that 80% of such samples would tell from zero),
         ``unit`` and ``note``.
     """
-    nothing: dict[str, Any] = {"placement": None, "selection": None}
-    if not strategy.is_plan():
-        return nothing
-    rows = np.flatnonzero(np.isin(tape.events.kind, strategy.hears()))
-    if not len(rows):
-        return nothing
-    asked, of = ask(strategy, tape.events[rows]).flat()
-    rows = rows[of]
-    wanted = np.flatnonzero((asked.side != 0) & (asked.reduce_only == 0) & (tape.events.atr[rows] > 0))
-    if len(wanted) < MIN_TRADES:
-        return nothing
-    ledger = _Ledger(tape, tape.events[rows[wanted]], _rows(asked, wanted), settings)
-    rng = np.random.default_rng(seed)
-    return {"placement": _placement(ledger, rows[wanted], rng), "selection": _selection(ledger, rng)}
+    orders = _Orders.of(tape, strategy)
+    if orders is None:
+        return {"placement": None, "selection": None}
+    ledger, rng = orders.ledger(tape, settings), np.random.default_rng(seed)
+    return {"placement": _placement(ledger, orders.rows, rng), "selection": _selection(ledger, rng)}
+
+
+def blind_accounts(
+    tape: Tape, strategy: Strategy, settings: AccountSettings, told: Mapping[str, Any], seed: int = 0
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the equity of whole blind accounts at some closes, as the columns ``tables.BLIND_EQUITY``.
+
+    Each contrast has five accounts: of them the least, the median and the largest equity at each close. Placement's
+    trade all of the strategy's orders, its entries with the stop and target distances of one another. Selection's trade
+    every entry that has bars like its own at one of them, whatever the zone does, each leg of a ladder alone.
+
+    Parameters
+    ----------
+    told
+        What :func:`contrasts` returned: a contrast that it left out has no accounts, and is NaN.
+    """
+    count = len(tape.bars)
+    bars = np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(np.int64))
+    table: dict[str, npt.NDArray[Any]] = {name: np.full(len(bars), np.nan) for name in BLIND_EQUITY}
+    table |= {"bar": bars, "ts": tape.bars.close_ts[bars]}
+    orders = _Orders.of(tape, strategy)
+    if orders is None:
+        return table
+    ledger, rng = orders.ledger(tape, settings), np.random.default_rng((seed, 1))
+
+    def equity(events: Events, at: IntArray, asked: Asked) -> FloatArray:
+        account = Account(ledger.market, settings, strategy)
+        account.observe(events)
+        account.place(asked, at)
+        account.advance(count - 1)
+        curve: FloatArray = account.result().equity["equity"][bars]
+        return curve
+
+    def keep(name: str, curves: list[FloatArray]) -> None:
+        table[f"{name}_low"], table[name], table[f"{name}_high"] = np.quantile(curves, (0.0, 0.5, 1.0), axis=0)
+
+    if told["placement"] is not None:
+        keep("placement", [equity(tape.events, *orders.dealt(ledger, rng)) for _ in range(ACCOUNTS)])
+    if told["selection"] is not None:
+        sized = replace(orders.asked, oco=np.zeros_like(orders.asked.side))
+        pairs = [found.reshape(-1, DRAWS) for found in _matches(ledger, rng)]
+        curves = []
+        for k in range(ACCOUNTS):
+            blind = _Blind.of(ledger, _held(sized), pairs[0][:, k], pairs[1][:, k])
+            curves.append(equity(blind.events, np.arange(len(blind.events)), blind.asked))
+        keep("selection", curves)
+    return table
 
 
 def day_bootstrap(
@@ -101,6 +148,51 @@ def day_bootstrap(
     return float(low), float(high), float(differences.std())
 
 
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    """What a strategy asks for on a tape."""
+
+    everything: Asked
+    answered: IntArray
+    """Events that ``everything`` answers."""
+    entries: IntArray
+    """Those rows of it that the contrasts are about: entries that know an ATR."""
+
+    @classmethod
+    def of(cls, tape: Tape, strategy: Strategy) -> _Orders | None:
+        """Ask a strategy; None where it is of the other form or has fewer than ten entries."""
+        if not strategy.is_plan():
+            return None
+        rows = np.flatnonzero(np.isin(tape.events.kind, strategy.hears()))
+        if not len(rows):
+            return None
+        asked, of = ask(strategy, tape.events[rows]).flat()
+        rows = rows[of]
+        wanted = np.flatnonzero((asked.side != 0) & (asked.reduce_only == 0) & (tape.events.atr[rows] > 0))
+        return None if len(wanted) < MIN_TRADES else cls(asked, rows, wanted)
+
+    @property
+    def asked(self) -> Asked:
+        """The entries."""
+        return _rows(self.everything, self.entries)
+
+    @property
+    def rows(self) -> IntArray:
+        """Events that the entries answer."""
+        return self.answered[self.entries]
+
+    def ledger(self, tape: Tape, settings: AccountSettings) -> _Ledger:
+        """Return the entries, each to be traded alone."""
+        return _Ledger(tape, tape.events[self.rows], self.asked, settings)
+
+    def dealt(self, ledger: _Ledger, rng: np.random.Generator) -> tuple[IntArray, Asked]:
+        """Return all orders with the distances of the entries dealt anew, and the events they answer."""
+        moved = ledger.dealt(rng)
+        stop, target = self.everything.stop.copy(), self.everything.target.copy()
+        stop[self.entries], target[self.entries] = moved.stop, moved.target
+        return self.answered, replace(self.everything, stop=stop, target=target)
+
+
 class _Ledger:
     """A strategy's orders, each traded alone."""
 
@@ -108,7 +200,7 @@ class _Ledger:
         self.tape, self.events = tape, events
         units, alone = np.full(len(asked.side), SIZE_RULES.index("units")), np.zeros(len(asked.side), np.int64)
         self.asked = replace(asked, size=np.ones(len(units)), size_rule=units, oco=alone)
-        self._market = Exchange.of(tape)
+        self.market = Exchange.of(tape)
         self.reference = np.where(np.isnan(asked.price), events.close, asked.price)
         # Distances from the order's own reference price, log price in ATR; NaN where there is no stop or target.
         self.stop = self._distance(asked.stop, self.reference, events.atr)
@@ -122,9 +214,19 @@ class _Ledger:
         distance: FloatArray = np.log(price / reference) / atr
         return distance
 
+    def dealt(self, rng: np.random.Generator) -> Asked:
+        """Return the orders with each other's distances, which keep their side: a long's are mirrored for a short."""
+        hand = rng.permutation(len(self.stop))
+        flip = self.asked.side * self.asked.side[hand]
+        return replace(
+            self.asked,
+            stop=self.reference * np.exp(flip * self.stop[hand] * self.events.atr),
+            target=self.reference * np.exp(flip * self.target[hand] * self.events.atr),
+        )
+
     def trade(self, events: Events, at: IntArray, asked: Asked, reference: FloatArray, atr: FloatArray) -> FloatArray:
         """Return each order's net profit in ATR, NaN where it did not fill; ``at`` are the events they answer."""
-        account = Account(self._market, self._settings, _ALONE)
+        account = Account(self.market, self._settings, _ALONE)
         account.observe(events)
         account.place(asked, at)
         account.advance(len(self.tape.bars) - 1)
@@ -146,43 +248,22 @@ def _placement(ledger: _Ledger, at: IntArray, rng: np.random.Generator) -> dict[
         return None  # dealing equal distances changes nothing
     dealt = np.zeros(len(own))
     for _ in range(DRAWS):
-        hand = rng.permutation(len(own))
-        # Distances keep their side: a stop on the losing one. A long's are mirrored for a short.
-        flip = asked.side * asked.side[hand]
-        moved = replace(
-            asked,
-            stop=ledger.reference * np.exp(flip * ledger.stop[hand] * events.atr),
-            target=ledger.reference * np.exp(flip * ledger.target[hand] * events.atr),
-        )
-        dealt += ledger.trade(everything, at, moved, ledger.reference, events.atr) / DRAWS
+        dealt += ledger.trade(everything, at, ledger.dealt(rng), ledger.reference, events.atr) / DRAWS
     days = events.ts[filled] // DAY
     gain = own[filled] - dealt[filled]
     return _told(gain, days, np.zeros_like(gain), days, rng, "same entries, stops and targets dealt at random; paired")
 
 
 def _selection(ledger: _Ledger, rng: np.random.Generator) -> dict[str, Any] | None:
-    events, bars = ledger.events, ledger.tape.bars
-    free = replace(ledger.asked, cancel_on=np.zeros_like(ledger.asked.side), exit_on=np.zeros_like(ledger.asked.side))
+    events, free = ledger.events, _held(ledger.asked)
     own = ledger.trade(events, np.arange(len(events)), free, ledger.reference, events.atr)
     like, bar = _matches(ledger, rng)
     filled = np.isfinite(own)
     filled[np.setdiff1d(np.arange(len(own)), like)] = False  # an hour or a volatility without its like is left out
     if filled.sum() < MIN_TRADES:
         return None
-    order = np.argsort(bar, kind="stable")
-    like, bar = like[order], bar[order]
-    close, atr = bars.close[bar], ledger.tape.market_bars["atr"][bar]
-    blind = events[like].replace(bar=bar, ts=bars.close_ts[bar], close=close, atr=atr)
-    asked = _rows(free, like)
-    reference = close * np.exp(ledger.entry[like] * atr)
-    asked = replace(
-        asked,
-        price=np.where(np.isnan(asked.price), np.nan, reference),
-        limit=reference * np.exp(ledger.limit[like] * atr),
-        stop=reference * np.exp(ledger.stop[like] * atr),
-        target=reference * np.exp(ledger.target[like] * atr),
-    )
-    other = ledger.trade(blind, np.arange(len(bar)), asked, reference, atr)
+    blind = _Blind.of(ledger, free, like, bar)
+    other = ledger.trade(blind.events, np.arange(len(blind.events)), blind.asked, blind.reference, blind.events.atr)
     met = np.isfinite(other)
     if not met.any():
         return None
@@ -190,10 +271,44 @@ def _selection(ledger: _Ledger, rng: np.random.Generator) -> dict[str, Any] | No
         own[filled],
         events.ts[filled] // DAY,
         other[met],
-        blind.ts[met] // DAY,
+        blind.events.ts[met] // DAY,
         rng,
         "against entries at other bars of the same hour and volatility; unpaired",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Blind:
+    """Orders at bars that the map did not choose."""
+
+    events: Events
+    """What they answer, as if it had happened there."""
+    asked: Asked
+    reference: FloatArray
+
+    @classmethod
+    def of(cls, ledger: _Ledger, asked: Asked, like: IntArray, bar: IntArray) -> _Blind:
+        """Place the orders ``like`` at the closes of ``bar``, with their own distances in the ATR found there."""
+        order = np.argsort(bar, kind="stable")
+        like, bar = like[order], bar[order]
+        bars = ledger.tape.bars
+        close, atr = bars.close[bar], ledger.tape.market_bars["atr"][bar]
+        events = ledger.events[like].replace(bar=bar, ts=bars.close_ts[bar], close=close, atr=atr)
+        asked = _rows(asked, like)
+        reference = close * np.exp(ledger.entry[like] * atr)
+        asked = replace(
+            asked,
+            price=np.where(np.isnan(asked.price), np.nan, reference),
+            limit=reference * np.exp(ledger.limit[like] * atr),
+            stop=reference * np.exp(ledger.stop[like] * atr),
+            target=reference * np.exp(ledger.target[like] * atr),
+        )
+        return cls(events, asked, reference)
+
+
+def _held(asked: Asked) -> Asked:
+    """Return orders that no event cancels or ends."""
+    return replace(asked, cancel_on=np.zeros_like(asked.side), exit_on=np.zeros_like(asked.side))
 
 
 def _matches(ledger: _Ledger, rng: np.random.Generator) -> tuple[IntArray, IntArray]:

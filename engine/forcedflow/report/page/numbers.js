@@ -3,7 +3,7 @@ const ARRAYS = { f4: Float32Array, i4: Int32Array, u4: Uint32Array, u1: Uint8Arr
 const PACKED = {
   bars: { time: "u4", ohlc: "f4" },
   map: { start: "f4", time: "u4", oi: "f4", levels: "u1" },
-  curve: { candle: "i4", equity: "f4", drawdown: "f4", exposure: "f4", coverage: "f4", sold: "f4", bought: "f4" },
+  curve: { candle: "i4", equity: "f4", drawdown: "f4", exposure: "f4", coverage: "f4", sold: "f4", bought: "f4", blind_placement: "f4", blind_selection: "f4" },
   zones: { from: "f4", known: "f4", to: "f4", low: "f4", high: "f4", peak: "f4", mass: "f4", fuel: "f4", swept: "f4", side: "f4" },
   voids: { from: "f4", to: "f4", low: "f4", high: "f4" },
   channels: { from: "f4", to: "f4", upper_from: "f4", upper_to: "f4", lower_from: "f4", lower_to: "f4" },
@@ -29,7 +29,7 @@ async function readScene(payload) {
     if (!payload[part]) continue;
     scene[part] = { ...payload[part] };
     await Promise.all(
-      Object.entries(columns).map(async ([name, type]) => { scene[part][name] = await unpack(payload[part][name], type); }),
+      Object.entries(columns).filter(([name]) => name in payload[part]).map(async ([name, type]) => { scene[part][name] = await unpack(payload[part][name], type); }),
     );
   }
   if (scene.map) {

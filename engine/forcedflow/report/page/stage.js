@@ -3,6 +3,7 @@ const byId = (id) => document.getElementById(id);
 const LWC = LightweightCharts;
 const FLOW = "Forced flow, % of open interest: bought up, sold down";
 const PROFILE = 128; // pixels
+const BLIND = { blind_placement: "dotted: blind in stops and targets", blind_selection: "dashed: blind in entries" }; // medians of accounts
 
 class Stage {
   constructor(scene) {
@@ -33,7 +34,7 @@ class Stage {
     });
     this.candles.priceScale().applyOptions({ mode: LWC.PriceScaleMode.Logarithmic, scaleMargins: { top: 0.14, bottom: 0.14 }, entireTextOnly: true });
     this.panes = [];
-    if (scene.curve) this.addPanes();
+    if (scene.curve) this.addPanes(scene);
     this.candles.attachPrimitive({
       paneViews: () => [this.layer("bottom", "drawUnder"), this.layer("top", "drawOver")],
       attached: (given) => { this.requestUpdate = given.requestUpdate; },
@@ -44,7 +45,7 @@ class Stage {
     this.setScene(scene);
   }
 
-  addPanes() {
+  addPanes(scene) {
     const percent = (digits) => ({ type: "custom", minMove: 0.01, formatter: (value) => `${number(value, digits)}%` });
     const whole = { type: "custom", minMove: 1, formatter: (value) => number(value, 0) };
     const zero = { baseValue: { type: "price", price: 0 } };
@@ -55,14 +56,18 @@ class Stage {
       return series;
     };
     const bound = (minValue, maxValue) => ({ autoscaleInfoProvider: () => ({ priceRange: { minValue, maxValue } }) });
+    this.blind = Object.keys(BLIND).filter((name) => scene.curve[name]);
+    const equity = ["Equity", ...this.blind.map((name) => BLIND[name])].join(", ");
     this.series = {
-      equity: pane("Equity", LWC.AreaSeries, { lineWidth: 2, priceFormat: whole }),
+      equity: pane(equity, LWC.AreaSeries, { lineWidth: 2, priceFormat: whole }),
       drawdown: pane("Drawdown", LWC.BaselineSeries, { ...zero, priceFormat: percent(1) }, 0.42),
       exposure: pane("Exposure, % of equity: long up, short down", LWC.BaselineSeries, { ...zero, priceFormat: percent(0), lineType: LWC.LineType.WithSteps }, 0.36),
       coverage: pane("Coverage, located % of open interest", LWC.AreaSeries, { priceFormat: percent(0), ...bound(0, 100) }, 0.36),
       bought: pane(FLOW, LWC.HistogramSeries, { priceFormat: percent(2) }, 0.34),
       sold: pane(FLOW, LWC.HistogramSeries, { priceFormat: percent(2) }, 0.34),
     };
+    for (const name of this.blind)
+      this.series[name] = pane(equity, LWC.LineSeries, { priceFormat: whole, crosshairMarkerVisible: false, lineStyle: name === "blind_placement" ? LWC.LineStyle.Dotted : LWC.LineStyle.Dashed });
     [7.4, 1.3, 0.9, 0.8, 0.8, 1].forEach((part, i) => this.chart.panes()[i].setStretchFactor(part));
   }
 
@@ -85,7 +90,7 @@ class Stage {
       i < now ? { time: at, open: ohlc[i], high: ohlc[count + i], low: ohlc[2 * count + i], close: ohlc[3 * count + i] } : blank(i)));
     if (!scene.curve) return;
     const { curve } = scene;
-    for (const name of ["equity", "drawdown", "exposure"])
+    for (const name of ["equity", "drawdown", "exposure", ...this.blind])
       this.series[name].setData(Array.from(curve.candle, (i, k) => (i < now ? { time: time[i], value: curve[name][k] } : blank(i))));
     for (const name of ["coverage", "bought", "sold"])
       this.series[name].setData(Array.from(curve[name], (value, i) => (i < now ? { time: time[i], value } : blank(i))));
@@ -147,6 +152,7 @@ class Stage {
       coverage.applyOptions(area(accent));
       drawdown.applyOptions({ topLineColor: bad, bottomLineColor: bad, topFillColor1: `${bad}00`, topFillColor2: `${bad}00`, bottomFillColor1: `${bad}18`, bottomFillColor2: `${bad}66` });
       exposure.applyOptions({ topLineColor: up, topFillColor1: `${up}66`, topFillColor2: `${up}22`, bottomLineColor: accent, bottomFillColor1: `${accent}22`, bottomFillColor2: `${accent}66` });
+      for (const name of this.blind) this.series[name].applyOptions({ color: accent });
       sold.applyOptions({ color: bad });
       bought.applyOptions({ color: accent });
     }

@@ -116,6 +116,17 @@ class Axis:
         value = min(max(value, self.low), self.high)
         return round(value) if self.whole else value
 
+    def share_of(self, value: Any) -> float:
+        """Return where a value lies in a picture, 0 to 1: by its size on a continuous axis, else by its turn."""
+        if not self.continuous:
+            return self.values.index(value) / max(len(self.values) - 1, 1)
+        if self.low == self.high:
+            return 0.0
+        if self.log:
+            return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
+        share: float = (value - self.low) / (self.high - self.low)
+        return share
+
     def spec(self) -> dict[str, Any]:
         """Return what a manifest says of it."""
         base = {"name": self.name, "place": self.place, "log": self.log, "whole": self.whole}

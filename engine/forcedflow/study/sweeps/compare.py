@@ -11,7 +11,9 @@ from forcedflow.backtest import key_of, tried_on
 from forcedflow.errors import RecordError
 from forcedflow.ledger import count_trials
 from forcedflow.record import read
-from forcedflow.study.sweeps.reading import Belief, Reading, believe
+from forcedflow.report.compare_page import compare_page
+from forcedflow.study.sweeps.portrait import growth
+from forcedflow.study.sweeps.reading import Belief, Reading, believe, plain
 from forcedflow.study.sweeps.results import WalkReading, load_sweep
 from forcedflow.study.sweeps.store import is_sweep
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import pandas as pd
+
+    from forcedflow.tables import FloatArray
 
 __all__ = ["Comparison", "RunEntry", "compare"]
 
@@ -38,6 +42,10 @@ class RunEntry:
     belief: Belief
     """Deflated by the ledger's count; the spread of trials without skill is taken from its own standard error."""
     warnings: tuple[str, ...]
+    times: tuple[int, ...]
+    """Some of its bars' closes, evenly: seconds since 1970, UTC."""
+    growth: FloatArray
+    """Equity at them over the initial one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,18 @@ class Comparison:
 
         return pd.DataFrame([row["card"] | {k: v for k, v in row.items() if k != "card"} for row in self.rows()])
 
+    def page(self, path: str | Path | None = None) -> str:
+        """Return everything as one self-contained HTML page, and save it where a path is given."""
+        page = compare_page(self.plain())
+        if path is not None:
+            Path(path).write_text(page, encoding="utf-8")
+        return page
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything, and the rows as ``table``, as JSON has it: undefined numbers are None."""
+        told: dict[str, Any] = plain(self)
+        return {"table": plain(self.rows())} | told
+
 
 def compare(folders: str | Path | Iterable[str | Path], score: str | None = None) -> Comparison:
     """Read run and sweep folders.
@@ -98,6 +118,8 @@ def compare(folders: str | Path | Iterable[str | Path], score: str | None = None
     >>> _ = ff.sweep(grid={"risk": [0.005, 0.01]}, end="2025-01-05", out="risks")
     >>> [reading.settings for reading in ff.compare("risks").readings]
     [2]
+    >>> ff.compare("risks").page("risks.html")[:15]
+    '<!doctype html>'
     """
     paths = [Path(folders)] if isinstance(folders, str | Path) else [Path(folder) for folder in folders]
     readings: list[Reading] = []
@@ -145,6 +167,7 @@ def _entry(path: Path, run: Any, point: dict[str, Any]) -> RunEntry:
         run.scorecard,
         belief,
         tuple(run.summary["warnings"]),
+        *growth(run.equity["ts"], run.equity["equity"], config["account"]["cash"]),
     )
 
 

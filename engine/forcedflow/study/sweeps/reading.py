@@ -11,6 +11,7 @@ import numpy as np
 from forcedflow.errors import SettingsError
 from forcedflow.report.chance import expected_best, probabilistic_sharpe
 from forcedflow.study.sweeps.overfit import Overfitting, overfitting
+from forcedflow.study.sweeps.portrait import Portrait, portrait
 from forcedflow.study.sweeps.robust import (
     Heatmap,
     Sensitivity,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from forcedflow.ledger import Trials
     from forcedflow.study.sweeps.axes import Axis
     from forcedflow.study.sweeps.space import Point
-    from forcedflow.tables import FloatArray
+    from forcedflow.tables import FloatArray, IntArray
 
 __all__ = ["Belief", "Choice", "Reading", "Rows", "believe", "plain", "read_rows", "scores_of"]
 
@@ -48,6 +49,8 @@ class Rows:
     errors: Sequence[str | None]
     daily: FloatArray | None = None
     """Shape (days + 1, settings): equity at day ends, NaN where a setting failed; None where it was not kept."""
+    days: IntArray | None = None
+    """Shape (days + 1,): those ends, ns UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Reading:
     pbo: Overfitting | None
     """Of the whole sweep; ``notes`` say why there is none."""
     notes: tuple[str, ...]
+    portrait: Portrait | None
+    """What a page shows of the settings; None where none has a score."""
 
 
 def read_rows(rows: Rows, score: str, trials: Trials, *, dataset: str, data_hash: str, strategy: str) -> Reading:
@@ -144,7 +149,7 @@ def read_rows(rows: Rows, score: str, trials: Trials, *, dataset: str, data_hash
     errors = [error for error in rows.errors if error]
     notes = [f"{len(errors)} of {len(rows.keys)} settings failed, the first: {errors[0]}"] if errors else []
     pbo, why = _pbo(rows)
-    plain_scores = sign * signed
+    best, plateau = best_of(signed, robust), best_of(robust, signed)
     return Reading(
         dataset=dataset,
         data_hash=data_hash,
@@ -152,14 +157,26 @@ def read_rows(rows: Rows, score: str, trials: Trials, *, dataset: str, data_hash
         score=score,
         settings=len(rows.keys),
         failed=len(errors),
-        best=choice(best_of(signed, robust)),
-        plateau=choice(best_of(robust, signed)),
+        best=choice(best),
+        plateau=choice(plateau),
         sensitivity=ranking,
         heatmaps=tuple(
-            heatmap(rows.axes, rows.points, plain_scores, x, y) for x, y in pairs(rows.axes, ranking)[:_MAPS]
+            heatmap(rows.axes, rows.points, signed, x, y, best=best, plateau=plateau, sign=sign)
+            for x, y in pairs(rows.axes, ranking)[:_MAPS]
         ),
         pbo=pbo,
         notes=(*notes, *why),
+        portrait=portrait(
+            rows.axes,
+            rows.numbers,
+            rows.points,
+            signed,
+            robust,
+            (best, plateau),
+            sign=sign,
+            days=rows.days,
+            daily=rows.daily,
+        ),
     )
 
 

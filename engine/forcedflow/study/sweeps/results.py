@@ -205,9 +205,10 @@ class Sweep:
         axes = [Axis.of_spec(spec) for spec in group["axes"]]
         columns = {axis.name: _values(table[column_of(axis.name)].to_pylist(), axis) for axis in axes}
         points = [{name: column[row] for name, column in columns.items()} for row in range(len(table))]
-        daily = None
+        daily = days = None
         if "daily" in table.column_names and not self.walks:
-            size = len(group["days"])
+            days = np.array(group["days"], dtype=np.int64)
+            size = len(days)
             blank = [math.nan] * size
             daily = np.array([curve or blank for curve in table["daily"].to_pylist()]).reshape(-1, size).T
         return Rows(
@@ -218,6 +219,7 @@ class Sweep:
             table.select(_MEASURES).to_pylist(),
             table["error"].to_pylist(),
             daily,
+            days,
         )
 
     def _walk(self, group: dict[str, Any], score: str) -> WalkReading:

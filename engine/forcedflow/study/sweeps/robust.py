@@ -56,6 +56,12 @@ class Heatmap:
     ys: tuple[Any, ...]
     scores: FloatArray
     """Shape (len(ys), len(xs)); NaN where no point has one."""
+    best: tuple[int, int] | None = None
+    """Row and column of the cell in which the best point lies."""
+    plateau: tuple[int, int] | None = None
+    """Of the one in which the best neighbourhood's middle lies."""
+    around: tuple[tuple[int, int], ...] = ()
+    """Cells of the plateau: its own, and those that hang together with it in the best quarter of all."""
 
 
 def neighbours(axes: Sequence[Axis], points: Sequence[Point]) -> list[IntArray]:
@@ -96,13 +102,16 @@ def _nearest(axes: Sequence[Axis], points: Sequence[Point], ordered: Sequence[in
 
 
 def _share(axis: Axis, value: float) -> float:
-    """Return where a value lies on its axis, 0 to 1."""
-    low, high = (axis.low, axis.high) if axis.continuous else (axis.values[0], axis.values[-1])
+    """Return where a number lies on its axis by its size, 0 to 1."""
+    if axis.continuous:
+        return axis.share_of(value)
+    low, high = axis.values[0], axis.values[-1]
     if low == high:
         return 0.0
     if axis.log:
         return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
-    return (value - low) / (high - low)
+    share: float = (value - low) / (high - low)
+    return share
 
 
 def robust_scores(scores: FloatArray, around: Sequence[IntArray]) -> FloatArray:
@@ -153,15 +162,60 @@ def sensitivity(axes: Sequence[Axis], points: Sequence[Point], scores: FloatArra
     return tuple(sorted(found, key=lambda s: -s.main if math.isfinite(s.main) else math.inf))
 
 
-def heatmap(axes: Sequence[Axis], points: Sequence[Point], scores: FloatArray, x: str, y: str) -> Heatmap:
-    """Return mean scores over two of the axes; points without a score are left out."""
+def heatmap(
+    axes: Sequence[Axis],
+    points: Sequence[Point],
+    scores: FloatArray,
+    x: str,
+    y: str,
+    *,
+    best: int | None = None,
+    plateau: int | None = None,
+    sign: float = 1.0,
+) -> Heatmap:
+    """Return mean scores over two of the axes; points without a score are left out.
+
+    Parameters
+    ----------
+    scores
+        More is better.
+    best, plateau
+        Rows of the points to mark.
+    sign
+        What the scores are multiplied with in the result: -1 where the measure itself is better if less.
+    """
     known = np.flatnonzero(~np.isnan(scores))
     codes, labels = _codes(axes, [points[row] for row in known.tolist()])
     names = [axis.name for axis in axes]
     i, j = names.index(x), names.index(y)
     width, height = len(labels[i]), len(labels[j])
     means, _ = _means(codes[:, j] * width + codes[:, i], scores[known], width * height)
-    return Heatmap(x, y, labels[i], labels[j], means.reshape(height, width))
+    cells = means.reshape(height, width)
+
+    def cell(row: int | None) -> tuple[int, int] | None:
+        if row is None:
+            return None
+        place = _codes(axes, [points[row]])[0][0]
+        return int(place[j]), int(place[i])
+
+    middle = cell(plateau)
+    around = () if middle is None else _around(cells, middle)
+    return Heatmap(x, y, labels[i], labels[j], sign * cells, cell(best), middle, around)
+
+
+def _around(cells: FloatArray, middle: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Return the cells that hang together with the middle by their sides, and lie in the best quarter of all."""
+    quarter = np.nanquantile(cells, 0.75)
+    high = (cells >= quarter) & (cells > np.nanmin(cells))  # not everything where most cells tie at the bottom
+    found, edge = {middle}, [middle]
+    while edge:
+        row, column = edge.pop()
+        for near in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+            inside = 0 <= near[0] < cells.shape[0] and 0 <= near[1] < cells.shape[1]
+            if inside and high[near] and near not in found:
+                found.add(near)
+                edge.append(near)
+    return tuple(sorted(found))
 
 
 def pairs(axes: Sequence[Axis], ranking: Sequence[Sensitivity]) -> list[tuple[str, str]]:
