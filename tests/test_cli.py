@@ -273,6 +273,21 @@ def test_map_refuses(run_cli: Cli, arguments: tuple[str, ...], words: tuple[str,
     run_cli("map", "simulated", *arguments).assert_error(*words)
 
 
+# --- events ---
+
+
+def test_events_are_written_in_parts_and_resumed(run_cli: Cli, tmp_path: Path) -> None:
+    first = run_cli("events", "simulated", "--out", "e", "--chunk", "4000", "--set", "market.bin_bps=20")
+    assert (first.code, first.out.splitlines()[-1]) == (0, str(tmp_path / "e"))
+    assert first.out.startswith("bars 0 to 10,000: ")
+    table = parquet.read_table(tmp_path / "e")
+    assert table["bar"].to_numpy().max() > 8000
+    run_cli("events", "simulated", "--out", "e").assert_error("go on with it")
+    again = run_cli("events", "simulated", "--out", "e", "--resume", "--set", "market.bin_bps=20", "--json").json
+    assert (again["begin"], again["bars"], again["events"]) == (10_000, 10_000, {})
+    run_cli("events", "simulated", "--out", "f", "--set", "mode=ride").assert_error("market settings")
+
+
 # --- liqprice ---
 
 

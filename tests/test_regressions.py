@@ -15,7 +15,7 @@ import pytest
 
 from forcedflow.data.bars import Bars
 from forcedflow.data.series import Dataset, OpenInterest, VenueData
-from forcedflow.market.feeds import stamps_of
+from forcedflow.market.stamps import stamps_of
 from forcedflow.market.tape import MarketPass, make_tape
 from forcedflow.settings import MarketSettings
 from generators import HOUR, Shape, dataset, profile_file, with_columns, with_open_interest

@@ -35,6 +35,8 @@ __all__ = [
     "Summary",
     "Sweep",
     "Tape",
+    "TapeChunk",
+    "TapeStream",
     "__version__",
     "calibrate",
     "check_strategy",
@@ -58,10 +60,12 @@ __all__ = [
     "simulate",
     "strategy_checks",
     "strategy_names",
+    "stream",
     "sweep",
     "tearsheet",
     "trade",
     "worthwhile",
+    "write_events",
 ]
 
 _HOMES = {
@@ -91,6 +95,8 @@ _HOMES = {
     "Summary": "report.summary",
     "Sweep": "study.sweeps.results",
     "Tape": "market.tape",
+    "TapeChunk": "market.stream",
+    "TapeStream": "market.stream",
     "calibrate": "study.calibration.fit",
     "check_strategy": "conformance",
     "compare": "study.sweeps.compare",
@@ -113,10 +119,12 @@ _HOMES = {
     "simulate": "data.simulation",
     "strategy_checks": "conformance",
     "strategy_names": "trading.strategy",
+    "stream": "market.stream",
     "sweep": "study.sweeps.sweep",
     "tearsheet": "report.tearsheet",
     "trade": "trading.desk",
     "worthwhile": "trading.levels",
+    "write_events": "parts",
 }
 """Where each public name lives: ``module``, ``module:other_name``, or ``module:`` for the module itself."""
 

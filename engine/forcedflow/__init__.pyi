@@ -12,8 +12,12 @@ from forcedflow.errors import ForcedFlowError as ForcedFlowError
 from forcedflow.market.known_map import KnownMap as KnownMap
 from forcedflow.market.known_map import read_map as read_map
 from forcedflow.market.liquidation_map import LiquidationMap as LiquidationMap
+from forcedflow.market.stream import TapeChunk as TapeChunk
+from forcedflow.market.stream import TapeStream as TapeStream
+from forcedflow.market.stream import stream as stream
 from forcedflow.market.tape import Tape as Tape
 from forcedflow.market.tape import make_tape as make_tape
+from forcedflow.parts import write_events as write_events
 from forcedflow.record import Run as Run
 from forcedflow.record import read as load_run
 from forcedflow.replay import Market as Market
@@ -79,6 +83,8 @@ __all__ = [
     "Summary",
     "Sweep",
     "Tape",
+    "TapeChunk",
+    "TapeStream",
     "__version__",
     "calibrate",
     "check_strategy",
@@ -102,8 +108,10 @@ __all__ = [
     "simulate",
     "strategy_checks",
     "strategy_names",
+    "stream",
     "sweep",
     "tearsheet",
     "trade",
     "worthwhile",
+    "write_events",
 ]

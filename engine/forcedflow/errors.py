@@ -64,6 +64,11 @@ class DataError(ForcedFlowError):
             where.append(f"column {field!r}")
         super().__init__(f"{', '.join(where)}: {reason}" if where else reason)
 
+    def further(self, rows: int) -> DataError:
+        """Return the same about a row so much further down: where it was found in a part of the file."""
+        row = None if self.row is None else self.row + rows
+        return DataError(self.reason, file=self.file, row=row, field=self.field)
+
 
 class CatalogError(ForcedFlowError):
     """A dataset that cannot be found, or whose description is wrong."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["BARS", "FORMAT", "TABLES", "Run", "Table", "is_time", "read", "refuse_existing", "write"]
+__all__ = ["BARS", "FORMAT", "TABLES", "Run", "Table", "flush", "is_time", "read", "refuse_existing", "write"]
 
 FORMAT: Final = 4
 """Number of the folder's format; a reader refuses another one."""
@@ -160,9 +160,9 @@ def write(run: Run, folder: str | Path, pages: Mapping[str, str] | None = None) 
         beside.mkdir(parents=True)
         _write_files(run, beside, pages or {})
         for file in (*sorted(beside.iterdir()), beside):
-            _flush(file)
+            flush(file)
         beside.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
     except OSError as error:
         raise RecordError(f"cannot write {target}: {error}") from error
     finally:
@@ -220,7 +220,7 @@ def _write_files(run: Run, folder: Path, pages: Mapping[str, str]) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Force a file, or a folder's list of names, to the disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows cannot open a folder

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forcedflow.kernels.calibration import swept_by_offset
-from forcedflow.market.feeds import stamps_of
+from forcedflow.market.stamps import stamps_of
 from generators import Shape, dataset, examples
 from naive import calibration as naive
 

@@ -27,7 +27,9 @@ def test_follow_is_wilders_average_after_a_mean(values: list[float], memory: int
 @given(values, st.floats(0.1, 100))
 def test_half_life_average_halves_weights(values: list[float], half_life: float) -> None:
     out = np.empty(len(values))
-    half_life_average(np.array(values), np.full(len(values), half_life), out)
+    carried, cut = np.zeros(2), len(values) // 2
+    for part in (slice(cut), slice(cut, None)):
+        half_life_average(np.array(values)[part], np.full(len(values), half_life)[part], carried, out[part])
     for i in range(len(values)):
         weights = 0.5 ** ((i - np.arange(i + 1)) / half_life)
         assert out[i] == pytest.approx(np.average(values[: i + 1], weights=weights), rel=1e-9, abs=1e-9)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from forcedflow.data.series import Dataset
 from forcedflow.errors import SettingsError, VenueError
 from forcedflow.kernels.liquidation_map import MAX_STOPS, MAX_TIERS
-from forcedflow.market.feeds import Feed, estimate_open_interest, stamps_of
+from forcedflow.market.feeds import Feed
+from forcedflow.market.stamps import estimate_open_interest, stamps_of
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import MarketSettings
 from generators import COARSE, HOUR, Shape, dataset, examples, profile_file, shapes, with_columns

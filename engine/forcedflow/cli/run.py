@@ -26,7 +26,7 @@ from forcedflow.errors import SettingsError
 if TYPE_CHECKING:
     from forcedflow.record import Run
 
-__all__ = ["draw_map", "run", "watch"]
+__all__ = ["draw_map", "events", "run", "watch"]
 
 
 @app.command()
@@ -97,6 +97,37 @@ def draw_map(
     else:
         plot.map_html(tape.snapshots, data.bars.columns(), out, title=data.title, notes=tape.notes)
     typer.echo(str(out))
+
+
+@app.command()
+def events(
+    dataset: Annotated[str, typer.Argument(help="Name of a dataset, or path of its TOML file; its files are Parquet.")],
+    out: Annotated[Path, typer.Option(help="Folder of the parts; must not exist, but for --resume.")],
+    settings: Set = None,
+    chunk: Annotated[int, typer.Option(min=1, help="Bars of a part: what is in memory at a time.")] = 250_000,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a job was stopped, or with new bars.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the events of a tape of any length as Parquet parts, in constant memory; a killed job can go on."""
+    with progress_bar("market pass", quiet=as_json) as progress:
+        from forcedflow.parts import write_events  # noqa: PLC0415
+        from forcedflow.settings import MarketSettings, parse  # noqa: PLC0415
+
+        market = parse(MarketSettings, dict(map(market_setting, settings or ())), "market")
+        try:
+            done = write_events(dataset, out, market, chunk=chunk, resume=resume, progress=progress)
+        except KeyboardInterrupt:
+            typer.echo(f"forcedflow: interrupted; --resume goes on with {out}", err=True)
+            raise typer.Exit(130) from None
+    if as_json:
+        facts = {"begin": done.begin, "bars": done.bars, "events": done.events, "notes": list(done.notes)}
+        print_json({"folder": str(done.folder)} | facts)
+        return
+    for note in done.notes:
+        typer.echo(f"note: {note}", err=True)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in done.events.items()) or "no events"
+    typer.echo(f"bars {done.begin:,} to {done.bars:,}: {counts}")
+    typer.echo(str(done.folder))
 
 
 @app.command()

@@ -36,16 +36,20 @@ from forcedflow.errors import CatalogError, DataError, did_you_mean
 from forcedflow.settings import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "CatalogEntry",
+    "Located",
     "check_dataset",
     "data_root",
     "dataset_names",
     "describe",
+    "join_mark",
     "load_dataset",
+    "locate",
     "shipped_folder",
+    "warnings",
 ]
 
 _VARIABLE: Final = "FORCEDFLOW_DATA"
@@ -100,12 +104,12 @@ def describe(ref: str | Path) -> CatalogEntry:
     CatalogError
         Naming the file and every key that is wrong; for an unknown name, with the names that exist.
     """
-    return _locate(ref).entry
+    return locate(ref).entry
 
 
 @dataclass(frozen=True, slots=True)
-class _Located:
-    """An entry, and what its relative paths are relative to."""
+class Located:
+    """An entry of a description, and what its relative paths are relative to."""
 
     name: str
     entry: CatalogEntry
@@ -117,6 +121,27 @@ class _Located:
         """Find a file: a user's beside the TOML; the catalog's shipped with it, or in the data folder."""
         beside = self.origin.parent / file
         return beside if not self.in_catalog or beside.is_file() else data_root() / file
+
+    def source(self, source: SourceFile, known: str | None = None) -> tuple[Path, str | None]:
+        """Return a source's path and, where one is ``known`` or wanted, its sha256, which must be the wanted one.
+
+        Raises
+        ------
+        CatalogError
+            Where there is no such file, or another version of it.
+        """
+        path = self.path(source.file)
+        if not path.is_file():
+            raise CatalogError(f"{self.origin}: {self.name}: no file {path}")
+        found = known or (None if source.sha256 is None else sha256(path))
+        if source.sha256 not in {None, found}:
+            wrong = f"{path} has sha256 {found}, not {source.sha256}: it is another version of the file"
+            raise CatalogError(f"{self.origin}: {self.name}: {wrong}")
+        return path, found
+
+    def profile(self, venue: Venue) -> str:
+        """Return the name or the path of a venue's holders."""
+        return str(self.path(venue.profile)) if venue.profile.endswith(".toml") else venue.profile
 
 
 def _catalog_file() -> Path:
@@ -132,11 +157,12 @@ def _toml(file: Path) -> dict[str, Any]:
         raise CatalogError(f"{file}: not readable as TOML: {error}") from None
 
 
-def _locate(ref: str | Path) -> _Located:
+def locate(ref: str | Path) -> Located:
+    """Find and read the description of a dataset; :func:`describe` says what it raises."""
     named = str(ref)
     if isinstance(ref, Path) or named.endswith(".toml"):
         file = Path(ref).expanduser()
-        return _Located(file.stem, _parse(_toml(file), str(file)), file.resolve(), in_catalog=False)
+        return Located(file.stem, _parse(_toml(file), str(file)), file.resolve(), in_catalog=False)
     catalog = _catalog_file()
     entries = _toml(catalog)
     if named not in entries:
@@ -145,7 +171,7 @@ def _locate(ref: str | Path) -> _Located:
         raise CatalogError(
             f"no dataset {named!r}{hint}; the catalog has {known}; or give the path of a dataset's .toml file"
         )
-    return _Located(named, _parse(entries[named], f"{catalog}: {named}"), catalog, in_catalog=True)
+    return Located(named, _parse(entries[named], f"{catalog}: {named}"), catalog, in_catalog=True)
 
 
 def _parse(values: dict[str, Any], what: str) -> CatalogEntry:
@@ -181,7 +207,7 @@ def load_dataset(
     DataError
         For data that cannot be used as it is; for open interest that knows the future (``leakage_check``).
     """
-    build = _Build(_locate(ref))
+    build = _Build(locate(ref))
     return build.dataset(repair).between(start, end)
 
 
@@ -189,7 +215,7 @@ def load_dataset(
 class _Build:
     """Reads one dataset and remembers what it read, mended and has to warn of."""
 
-    at: _Located
+    at: Located
     files: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
@@ -201,11 +227,7 @@ class _Build:
             bars = self.with_mark(bars, entry.mark)
         fine = None if entry.finer is None else self.bars(entry.finer)
         venues = tuple(self.venue(venue, bars) for venue in entry.venues)
-        if len(venues) > 1:
-            self.notes.append("one price series serves all venues")
-        unseen = [venue.venue for venue in venues if venue.estimated_oi]
-        if unseen:
-            self.notes.append(f"open interest of {', '.join(unseen)} is estimated from volume")
+        self.notes.extend(warnings(venues))
         return Dataset(
             name=self.at.name,
             title=entry.title,
@@ -221,14 +243,8 @@ class _Build:
         ).between()
 
     def read(self, source: SourceFile, columns: dict[str, str | TimeColumn]) -> dict[str, npt.NDArray[Any]]:
-        path = self.at.path(source.file)
-        if not path.is_file():
-            raise CatalogError(f"{self.at.origin}: {self.at.name}: no file {path}")
-        found = self.files.get(source.file) or sha256(path)
-        if source.sha256 not in {None, found}:
-            wrong = f"{path} has sha256 {found}, not {source.sha256}: it is another version of the file"
-            raise CatalogError(f"{self.at.origin}: {self.at.name}: {wrong}")
-        self.files[source.file] = found
+        path, found = self.at.source(source, self.files.get(source.file))
+        self.files[source.file] = found or sha256(path)
         return read_columns(path, columns, where=source.where, names=source.names)
 
     def bars(self, source: BarsFile, repair: Sequence[str] = ()) -> Bars:
@@ -247,26 +263,16 @@ class _Build:
         return bars
 
     def with_mark(self, bars: Bars, source: MarkFile) -> Bars:
-        path = self.at.path(source.file)
-        if source.interval != bars.interval:
-            widths = f"{source.interval / 1e9:g} s against {bars.interval / 1e9:g} s"
-            raise DataError(f"mark price of another interval ({widths}) would look ahead; leave it out", file=path)
         columns = source.columns
         mark = self.read(source, {"ts": columns.ts.spec(), "high": columns.high, "low": columns.low})
-        row = np.minimum(np.searchsorted(mark["ts"], bars.ts), len(mark["ts"]) - 1)
-        missing = mark["ts"][row] != bars.ts
-        if missing.any():
-            first = time_text(int(bars.ts[missing.argmax()]))
-            raise DataError(f"no mark price for {missing.sum()} bars, the first at {first}; leave it out", file=path)
-        joined = bars.columns() | {"mark_high": mark["high"][row], "mark_low": mark["low"][row]}
-        return Bars.from_columns(joined, bars.interval, file=path)[0]
+        return join_mark(bars, mark, source.interval, self.at.path(source.file))
 
     def venue(self, venue: Venue, bars: Bars) -> VenueData:
         return VenueData(
             venue=venue.id,
             symbol=venue.symbol,
             contract=venue.contract,
-            profile=str(self.at.path(venue.profile)) if venue.profile.endswith(".toml") else venue.profile,
+            profile=self.at.profile(venue),
             open_interest=None if venue.open_interest is None else self.open_interest(venue.open_interest, bars),
             funding=None if venue.funding is None else self.funding(venue.funding),
             liquidations=None if venue.liquidations is None else self.liquidations(venue.liquidations, bars),
@@ -308,6 +314,36 @@ class _Build:
             start, sides = start[priced], [side[priced] for side, _ in converted]
         stamp, (long, short) = start + source.period, sides
         return LiquidatedVolume.from_columns(stamp, long, short, stamp + source.lag, file=path)
+
+
+def join_mark(bars: Bars, mark: Mapping[str, npt.NDArray[Any]], interval: int, file: Path) -> Bars:
+    """Return the bars with their mark price, of columns ``ts``, ``high`` and ``low``.
+
+    Raises
+    ------
+    DataError
+        Where the mark price is of another interval, or a bar has none.
+    """
+    if interval != bars.interval:
+        widths = f"{interval / 1e9:g} s against {bars.interval / 1e9:g} s"
+        raise DataError(f"mark price of another interval ({widths}) would look ahead; leave it out", file=file)
+    row = np.searchsorted(mark["ts"], bars.ts)
+    missing = row == len(mark["ts"])
+    missing[~missing] = mark["ts"][row[~missing]] != bars.ts[~missing]
+    if missing.any():
+        first = time_text(int(bars.ts[missing.argmax()]))
+        raise DataError(f"no mark price for {missing.sum()} bars, the first at {first}; leave it out", file=file)
+    joined = bars.columns() | {"mark_high": mark["high"][row], "mark_low": mark["low"][row]}
+    return Bars.from_columns(joined, bars.interval, file=file)[0]
+
+
+def warnings(venues: Sequence[VenueData]) -> list[str]:
+    """Return what every report must say of a dataset's venues."""
+    notes = ["one price series serves all venues"] if len(venues) > 1 else []
+    unseen = [venue.venue for venue in venues if venue.estimated_oi]
+    if unseen:
+        notes.append(f"open interest of {', '.join(unseen)} is estimated from volume")
+    return notes
 
 
 # --- Checking ---

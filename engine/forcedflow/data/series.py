@@ -26,6 +26,7 @@ __all__ = [
     "LiquidatedVolume",
     "Liquidations",
     "OpenInterest",
+    "Span",
     "VenueData",
 ]
 
@@ -220,6 +221,18 @@ class VenueData:
         return replace(self, open_interest=oi, funding=funding, liquidations=forced)
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What must be known of all the bars before the first is taken: margin rules in force are looked up by it."""
+
+    start: int
+    """Opening of the first bar, nanoseconds UTC."""
+    price: float
+    """Its close."""
+    end: int
+    """Close of the last bar."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """Bars, venues, and where they come from: what a replay replays."""
@@ -239,6 +252,11 @@ class Dataset:
     """Name and sha256 of each file that was read."""
     fine: Bars | None = None
     """Finer bars that add up to ``bars``: what an account may look up inside a bar, never a strategy."""
+
+    @property
+    def span(self) -> Span:
+        """From when to when the bars are."""
+        return Span(int(self.bars.ts[0]), float(self.bars.close[0]), int(self.bars.close_ts[-1]))
 
     @property
     def data_hash(self) -> str:

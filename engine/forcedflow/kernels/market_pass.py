@@ -112,7 +112,7 @@ TESTED, UPPER, LOWER, SWING, MARKET_ROWS = 13, 14, 15, 16, 18
 
 
 class BarColumns(NamedTuple):
-    """Bars as the kernel reads them, each of shape (n,)."""
+    """Bars as the kernel reads them, each of shape (n,): a window that begins some bars before the one to take next."""
 
     ts: IntArray
     open: FloatArray
@@ -398,23 +398,23 @@ def _void_row(head: Record, void: Record, rows: Records, count: int, bar: int, k
 
 
 @merged_kernel
-def _note(head: Record, venues: Records, market: FloatArray, averages: Record, channel: Record, bar: int) -> None:
-    """Write what the pass adds to a bar."""
-    market[OI, bar], market[ATR, bar], market[VOLUME, bar] = head.oi, averages.atr, averages.volume
-    market[VOL_SHORT, bar], market[VOL_LONG, bar] = math.sqrt(averages.square_short), math.sqrt(averages.square_long)
-    market[TESTED, bar] = channel.tested
-    market[UPPER, bar] = market[LOWER, bar] = math.nan
+def _note(head: Record, venues: Records, market: FloatArray, averages: Record, channel: Record, at: int) -> None:
+    """Write what the pass adds to a bar, in its row of the window."""
+    market[OI, at], market[ATR, at], market[VOLUME, at] = head.oi, averages.atr, averages.volume
+    market[VOL_SHORT, at], market[VOL_LONG, at] = math.sqrt(averages.square_short), math.sqrt(averages.square_long)
+    market[TESTED, at] = channel.tested
+    market[UPPER, at] = market[LOWER, at] = math.nan
     if channel.tested > 0:
-        market[UPPER, bar] = math.exp(channel.tested_upper * head.width)
-        market[LOWER, bar] = math.exp(channel.tested_lower * head.width)
+        market[UPPER, at] = math.exp(channel.tested_upper * head.width)
+        market[LOWER, at] = math.exp(channel.tested_lower * head.width)
     for side in (LONG, SHORT):
-        market[SWING + side, bar] = head.swing[side]
-        market[COVERAGE + side, bar] = head.coverage[side]
-        market[SWEPT + side, bar], market[SWEPT + side + 2, bar] = head.burned[side], head.burned[side + 2]
+        market[SWING + side, at] = head.swing[side]
+        market[COVERAGE + side, at] = head.coverage[side]
+        market[SWEPT + side, at], market[SWEPT + side + 2, at] = head.burned[side], head.burned[side + 2]
         opened = 0.0
         for v in range(len(venues)):
             opened += venues[v].opened[side] * base_per_unit(venues[v], head.position, head.width)
-        market[OPENED + side, bar] = opened
+        market[OPENED + side, at] = opened
 
 
 @small_kernel
@@ -507,6 +507,7 @@ def advance(
     room_above: float,
     session_hours: float,
     interval: int,
+    first: int,
     start: int,
     stop: int,
     mask: int,
@@ -522,7 +523,7 @@ def advance(
     rows, rows_used
         ``EVENT`` rows and how many are taken; events of a bar are in the order in which they were found.
     market
-        Shape (MARKET_ROWS, n): what the pass adds to each bar.
+        Shape (MARKET_ROWS, n): what the pass adds to each bar of the window.
     swept
         ``SWEPT_BIN`` rows for what burns; without them it is not listed, nor the code for it compiled.
     room_below, room_above
@@ -531,6 +532,9 @@ def advance(
         Trading time of one bar where the market has sessions; 0 where it never closes and the clock counts.
     interval
         Length of a bar, ns: more time between two bars is a gap.
+    first
+        Number of the bar in row 0 of ``columns`` and ``market``. Every other number of a bar, in events and in state,
+        is absolute. The kernels look back two pivots' bars or a void's window, and at least one bar.
     mask
         Bit ``1 << kind`` set: return after a bar with such an event. It changes where the kernel returns, nothing else.
 
@@ -547,30 +551,31 @@ def advance(
     head = heads[0]
     count = rows_used
     for bar in range(start, stop):
+        at = bar - first
         if len(rows) - count < ROWS_PER_BAR:
             return bar, count, ROOM
         if swept is not None and len(swept) - head.listed < 2 * stored.shape[2]:
             return bar, count, ROOM
-        bottom, top = math.log(low[bar]) / head.width, math.log(high[bar]) / head.width
+        bottom, top = math.log(low[at]) / head.width, math.log(high[at]) / head.width
         if bottom - room_below < head.first or top + room_above >= head.first + stored.shape[2]:
             return bar, count, GROW
         mark_bottom, mark_top = bottom, top
-        if trigger_low[bar] != low[bar]:
-            mark_bottom = math.log(trigger_low[bar]) / head.width
-        if trigger_high[bar] != high[bar]:
-            mark_top = math.log(trigger_high[bar]) / head.width
-        position = math.log(close[bar]) / head.width
+        if trigger_low[at] != low[at]:
+            mark_bottom = math.log(trigger_low[at]) / head.width
+        if trigger_high[at] != high[at]:
+            mark_top = math.log(trigger_high[at]) / head.width
+        position = math.log(close[at]) / head.width
         begin = count
-        last = max(bar - 1, 0)
-        hours = session_hours if session_hours > 0.0 else (ts[bar] - ts[last]) / 3.6e12
+        last = max(at - 1, 0)
+        hours = session_hours if session_hours > 0.0 else (ts[at] - ts[last]) / 3.6e12
 
         # 1. The bar against the zones frozen at the close before. Reached is what last and mark price both reached, so
         # that what counts as swept was swept of stops and liquidations alike.
         position_before, oi_before = head.position, head.oi
         atr = averages.atr / head.width
-        after_gap = bar > 0 and ts[bar] - ts[last] > interval
-        gap = math.log(opened[bar] / close[last]) if after_gap else 0.0
-        if session_hours == 0.0 and ts[bar] - ts[last] > channel.bars * interval:  # an outage: nothing is known of it
+        after_gap = bar > 0 and ts[at] - ts[last] > interval
+        gap = math.log(opened[at] / close[last]) if after_gap else 0.0
+        if session_hours == 0.0 and ts[at] - ts[last] > channel.bars * interval:  # an outage: nothing is known of it
             channel.status = NO_CHANNEL
             void.group[LONG], void.group[SHORT] = 0, 0
         coverage_before = (head.coverage[LONG], head.coverage[SHORT])
@@ -591,7 +596,7 @@ def advance(
                 count = _report_channel(head, venues, stored, channel, limits, rows, count, bar, kind, atr)
 
         # 2. The map through the close of the bar. Stops of what opens in it lie beyond the pivots known at its close.
-        note_pivots(pivots, high, low, close, averages.atr, bar)
+        note_pivots(pivots, high, low, close, averages.atr, bar, first)
         for side in (LONG, SHORT):
             if pivots.count[side] > 0:
                 head.swing[side] = pivots.price[side, (pivots.count[side] - 1) % RING]
@@ -599,7 +604,7 @@ def advance(
             list_swept(head, venues, stored, changes, swept, bar, bottom, top, mark_bottom, mark_top)
         step(
             head, venues, stored, flows, path, stamps, changes, bar, hours,
-            bottom, top, mark_bottom, mark_top, volume[bar], averages.atr,
+            bottom, top, mark_bottom, mark_top, volume[at], averages.atr,
         )  # fmt: skip
         take_stock(head, venues, position)
 
@@ -609,7 +614,7 @@ def advance(
         averages.momentum = position - recent[CLOSES, past & ring] if past >= 0 else 0.0
         near = limits.near_atr * averages.atr / head.width
         for side in (LONG, SHORT):
-            extreme = low[bar] if side == LONG else high[bar]
+            extreme = low[at] if side == LONG else high[at]
             if head.burned[side] > 0.0 or head.burned[side + 2] > 0.0:
                 count = _flow(
                     head, limits, rows, count, bar, side, close[last], extreme, averages.volume, coverage_before[side]
@@ -617,7 +622,7 @@ def advance(
             if void.group[side] > 0 and void.since[side] == bar:
                 open_episode(
                     head, void, market[OI], market[SWEPT + side], market[SWEPT + side + 2],
-                    low if side == LONG else high, side, bar,
+                    low if side == LONG else high, side, bar, first,
                 )  # fmt: skip
                 count = _void_row(head, void, rows, count, bar, plain(VOID_ENTRY), side)
             if void.group[side] > 0 and exhausted(
@@ -632,21 +637,21 @@ def advance(
         heard = 0
         if count > begin:
             heard = _finish(
-                head, venues, stored, limits, rows, begin, count, ts[bar], close[bar], averages, oi_before,
+                head, venues, stored, limits, rows, begin, count, ts[at], close[at], averages, oi_before,
                 channel, gap,
             )  # fmt: skip
-        _note(head, venues, market, averages, channel, bar)
+        _note(head, venues, market, averages, channel, at)
 
         # 4. Only now does the bar enter the averages that later bars are measured by, and the channel they are tested
         # against.
         if bar > 0:
             true_range = (max(top, position_before) - min(bottom, position_before)) * head.width
             averages.atr = follow(averages.atr, true_range, averages.seen - 1, averages.atr_bars)
-            before = math.log(opened[bar]) / head.width if after_gap else position_before  # a closed market has no pace
+            before = math.log(opened[at]) / head.width if after_gap else position_before  # a closed market has no pace
             square = ((position - before) * head.width) ** 2
             averages.square_short = follow(averages.square_short, square, averages.seen - 1, averages.short_bars)
             averages.square_long = follow(averages.square_long, square, averages.seen - 1, averages.long_bars)
-        averages.volume = follow(averages.volume, volume[bar], averages.seen, averages.volume_bars)
+        averages.volume = follow(averages.volume, volume[at], averages.seen, averages.volume_bars)
         averages.seen += 1
         if is_due(channel, bar):
             averages.groups = fit(

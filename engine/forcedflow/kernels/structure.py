@@ -27,6 +27,8 @@ PIVOTS = np.dtype(
         ("way", "i8"),  # reversal: +1 a rise is under way, -1 a fall
         ("high_bar", "i8"),  # extremes of the move under way; of bars: those that may become pivots
         ("low_bar", "i8"),
+        ("high_price", "f8"),  # their prices: a reversal may be confirmed long after its extreme
+        ("low_price", "f8"),
     ],
     align=True,
 )
@@ -43,14 +45,19 @@ def follow(average: float, value: float, seen: int, memory: int) -> float:
 
 
 @lean_kernel
-def half_life_average(values: FloatArray, half_life: FloatArray, out: FloatArray) -> None:
-    """Write the average of ``values[0..i]`` to ``out[i]``: at bar ``j`` weights halve every ``half_life[j]`` bars."""
-    total, weight = 0.0, 0.0
+def half_life_average(values: FloatArray, half_life: FloatArray, carried: FloatArray, out: FloatArray) -> None:
+    """Write the average of ``values[0..i]`` to ``out[i]``: at bar ``j`` weights halve every ``half_life[j]`` bars.
+
+    ``carried``, shape (2,), holds the weighted sum and the sum of weights so far, zeros at first; it is carried on, so
+    that the values may come in pieces.
+    """
+    total, weight = carried
     for i in range(len(values)):
         keep = 0.5 ** (1.0 / half_life[i])
         total = total * keep + values[i]
         weight = weight * keep + 1.0
         out[i] = total / weight
+    carried[0], carried[1] = total, weight
 
 
 @small_kernel
@@ -62,7 +69,7 @@ def _note(pivots: Record, side: int, bar: int, price: float) -> None:
 
 
 @lean_kernel
-def _confirm(pivots: Record, side: int, bar: int, values: FloatArray) -> None:
+def _confirm(pivots: Record, side: int, bar: int, values: FloatArray, first: int) -> None:
     """Judge the extreme of a side that no bar has exceeded for as long as a pivot needs, and choose the next one.
 
     A pivot of so many bars on each side is the extreme of all bars around it, so that it must be the extreme of the
@@ -70,53 +77,58 @@ def _confirm(pivots: Record, side: int, bar: int, values: FloatArray) -> None:
     """
     away = -1.0 if side == LOWS else 1.0
     k = pivots.bars
-    extreme = bar - k
+    at = bar - first
+    extreme = at - k
     highest = away * values[extreme]
-    stands = extreme >= k
+    stands = bar - k >= k
     for j in range(max(extreme - k, 0), extreme):
         stands = stands and highest > away * values[j]
     if stands:
-        _note(pivots, side, extreme, float(values[extreme]))
+        _note(pivots, side, bar - k, float(values[extreme]))
     following = extreme + 1
-    for j in range(extreme + 2, bar + 1):
+    for j in range(extreme + 2, at + 1):
         if away * values[j] > away * values[following]:
             following = j
     if side == LOWS:
-        pivots.low_bar = following
+        pivots.low_bar, pivots.low_price = first + following, values[following]
     else:
-        pivots.high_bar = following
+        pivots.high_bar, pivots.high_price = first + following, values[following]
 
 
 @merged_kernel
-def note_pivots(pivots: Record, high: FloatArray, low: FloatArray, close: FloatArray, atr: float, bar: int) -> None:
-    """Write down the pivots that the close of ``bar`` confirms.
+def note_pivots(
+    pivots: Record, high: FloatArray, low: FloatArray, close: FloatArray, atr: float, bar: int, first: int
+) -> None:
+    """Write down the pivots that the close of ``bar`` confirms; ``first`` is the number of the bar in row 0.
 
     Of bars: the extreme of so many bars on each side, the first of equals. Of reversals (directional change): the
     extreme of a move, once a close has turned back from it by ``reversal`` ATR; only a close decides, so the order of
     prices inside a bar does not matter.
     """
-    if high[bar] > high[pivots.high_bar]:
-        pivots.high_bar = bar
-    if low[bar] < low[pivots.low_bar]:
-        pivots.low_bar = bar
+    top, bottom, last = high[bar - first], low[bar - first], close[bar - first]
+    if bar == 0 or top > pivots.high_price:
+        pivots.high_bar, pivots.high_price = bar, top
+    if bar == 0 or bottom < pivots.low_price:
+        pivots.low_bar, pivots.low_price = bar, bottom
     if pivots.bars > 0:
         if bar - pivots.low_bar == pivots.bars:
-            _confirm(pivots, plain(LOWS), bar, low)
+            _confirm(pivots, plain(LOWS), bar, low, first)
         if bar - pivots.high_bar == pivots.bars:
-            _confirm(pivots, plain(HIGHS), bar, high)
+            _confirm(pivots, plain(HIGHS), bar, high, first)
         return
     turn = pivots.reversal * atr
     if turn <= 0.0:
         return
-    fell = pivots.way >= 0 and math.log(high[pivots.high_bar] / close[bar]) >= turn
-    rose = pivots.way <= 0 and math.log(close[bar] / low[pivots.low_bar]) >= turn
+    fell = pivots.way >= 0 and math.log(pivots.high_price / last) >= turn
+    rose = pivots.way <= 0 and math.log(last / pivots.low_price) >= turn
     if fell and rose:  # before the first pivot only: it turned back from the later extreme
         fell, rose = pivots.high_bar > pivots.low_bar, pivots.low_bar > pivots.high_bar
     if fell:
-        _note(pivots, HIGHS, pivots.high_bar, float(high[pivots.high_bar]))
+        _note(pivots, HIGHS, pivots.high_bar, pivots.high_price)
         pivots.way = -1
-        pivots.high_bar = pivots.low_bar = bar
     elif rose:
-        _note(pivots, LOWS, pivots.low_bar, float(low[pivots.low_bar]))
+        _note(pivots, LOWS, pivots.low_bar, pivots.low_price)
         pivots.way = 1
+    if fell or rose:
         pivots.high_bar = pivots.low_bar = bar
+        pivots.high_price, pivots.low_price = top, bottom

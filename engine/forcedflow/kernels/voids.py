@@ -80,6 +80,7 @@ def open_episode(
     extremes: FloatArray,
     side: int,
     bar: int,
+    first: int,
 ) -> None:
     """Fill in the episode that begins at ``bar``: what was swept, how far price went, within the window up to it.
 
@@ -89,11 +90,14 @@ def open_episode(
         Open interest, and what was swept of the side's layers, bar by bar up to the one before.
     extremes
         The bars' lows for the side of the longs, else their highs.
+    first
+        Number of the bar in row 0 of them all.
     """
     void.wet[side], void.peak[side] = bar, 0.0
     swept = (head.burned[side] + head.burned[side + 2]) / head.oi if head.oi > 0.0 else 0.0
-    extreme = extremes[bar]
-    for j in range(max(0, bar - void.window + 1), bar):
+    at = bar - first
+    extreme = extremes[at]
+    for j in range(max(0, at - void.window + 1), at):
         if oi[j] > 0.0:
             swept += (liquidations[j] + stops[j]) / oi[j]
         extreme = min(extreme, extremes[j]) if side == LONG else max(extreme, extremes[j])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from forcedflow.data.times import DAY
 from forcedflow.errors import SettingsError, VenueError
 from forcedflow.kernels import records
 from forcedflow.kernels.liquidation_map import (
@@ -18,7 +18,6 @@ from forcedflow.kernels.liquidation_map import (
     MAX_TIERS,
     NO_HIGH,
     NO_LOW,
-    SPREAD_BARS,
     STAMP,
     STOP_ATR,
     STOP_ROUND,
@@ -26,69 +25,29 @@ from forcedflow.kernels.liquidation_map import (
     VENUE,
     MapArrays,
 )
-from forcedflow.kernels.structure import half_life_average
+from forcedflow.market.stamps import StampFeed, memory
 from forcedflow.venues import load_profile, load_venue, schedule_changes, thresholds
 
 if TYPE_CHECKING:
-    from forcedflow.data.bars import Bars
-    from forcedflow.data.series import Dataset, OpenInterest, VenueData
-    from forcedflow.kernels import FloatArray, Record, Records
+    from forcedflow.data.series import Dataset, Span, VenueData
+    from forcedflow.kernels import IntArray, Record, Records
     from forcedflow.settings import MarketSettings
     from forcedflow.venues import Profile, Thresholds
 
-__all__ = ["Feed", "estimate_open_interest", "stamps_of"]
+__all__ = ["Feed"]
 
+_STOPS = ("stops", "stop_kind", "stop_share", "stop_value", "stop_beyond")
+_GIVEN = ("inverse", "face", "tiers", "offsets", "weights", *_STOPS)
+"""Fields of a venue that are given with its contract and holders."""
 _STOP_KINDS = {"atr": STOP_ATR, "round": STOP_ROUND, "swing": STOP_SWING}
-
-
-def stamps_of(oi: OpenInterest, bars: Bars) -> Records:
-    """Return the stamps that fall on bars of the replay: the close each describes, and the close at which it is known.
-
-    A stamp up to one interval after a close describes that close (publishers are late by seconds); where the
-    series is finer than the bars, the first at or after each close is taken.
-    """
-    oi = oi.at_closes(bars)
-    closes = bars.close_ts
-    bar = np.searchsorted(closes, oi.stamp, side="right") - 1
-    known = np.maximum.accumulate(np.searchsorted(closes, oi.available_at))  # stamps are settled in their order
-    usable = known < len(closes)
-    stamps = records(STAMP, int(usable.sum()))
-    stamps.value, stamps.bar, stamps.known = oi.value[usable], bar[usable], known[usable]
-    return stamps
-
-
-def estimate_open_interest(bars: Bars, settings: MarketSettings, *, sessions: bool) -> Records:
-    """Return open interest guessed from volume: so many days of its slow average; every output says that it is a guess.
-
-    A share of an average of past volume, the current bar's included, known at its close.
-    """
-    per_day = _bars_per_day(bars, sessions=sessions)
-    average = np.empty(len(bars))
-    half_life_average(bars.volume, settings.oi_halflife_days * per_day, average)
-    stamps = records(STAMP, len(bars))
-    stamps.value = average * per_day * settings.oi_turnover
-    stamps.bar = stamps.known = np.arange(len(bars))
-    return stamps
-
-
-def _bars_per_day(bars: Bars, *, sessions: bool) -> FloatArray:
-    """Return, at each bar, how many bars a day has: of a market with sessions, the most seen within one day so far.
-
-    Only bars up to each one count, so on the first day it grows with the volume seen.
-    """
-    if not sessions:
-        return np.full(len(bars), DAY / bars.interval)
-    day = (bars.ts - bars.ts[0]) // DAY
-    within = np.arange(len(bars)) - np.searchsorted(day, day) + 1.0
-    most: FloatArray = np.maximum.accumulate(within)
-    return most
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A dataset made ready for the market pass."""
+    """A dataset made ready for the market pass, all at once or chunk by chunk."""
 
     arrays: MapArrays
+    """The map before its first bar."""
     room_below: float
     """How far below price the grid must reach, bins."""
     room_above: float
@@ -96,10 +55,25 @@ class Feed:
     """Trading time of one bar where the market has sessions; 0 where it never closes."""
     notes: tuple[str, ...]
     """What a reader of any result must be told about venues and holders."""
+    stamps: tuple[StampFeed, ...]
+    """Of each venue."""
+    digest: str
+    """sha256 of contracts, thresholds and stops before the first bar."""
+    changes_at: IntArray
+    """When each of the margin changes takes effect, ns UTC."""
+    more: bool
+    """Whether bars follow on those of the dataset, so that the map must remember its path for them."""
 
     @classmethod
-    def of(cls, dataset: Dataset, settings: MarketSettings) -> Feed:
+    def of(cls, dataset: Dataset, settings: MarketSettings, span: Span | None = None) -> Feed:
         """Gather open interest, thresholds, stops and margin changes of every venue.
+
+        Parameters
+        ----------
+        dataset, settings
+            As the market pass takes them.
+        span
+            Of all the data where the dataset holds its first bars only; others come by :meth:`follow`.
 
         Raises
         ------
@@ -111,39 +85,68 @@ class Feed:
         if not dataset.venues:
             raise VenueError(f"dataset {dataset.name} has no venue: name one, whose rule and holders make the map")
         bars, width = dataset.bars, settings.bin_bps * 1e-4
+        whole = span or dataset.span
         sessions = dataset.calendar == "sessions"
         venues = records(VENUE, len(dataset.venues))
-        stamps: list[Records] = []
         changes: list[Records] = []
+        times: list[int] = []
         notes: list[str] = []
         for data, venue in zip(dataset.venues, venues, strict=True):
             profile = load_profile(settings.profile or data.profile)
-            venue.next_change = sum(map(len, changes))
-            changes.append(_rules(venue, data, profile, bars, width, notes))
-            venue.end_change = sum(map(len, changes))
-            venue.next_stamp = sum(map(len, stamps))
-            if data.open_interest is None:
-                stamps.append(estimate_open_interest(bars, settings, sessions=sessions))
-            else:
-                stamps.append(stamps_of(data.open_interest, bars))
-            venue.end_stamp = sum(map(len, stamps))
+            venue.next_change = len(times)
+            changes.append(_rules(venue, data, profile, whole, width, notes, times))
+            venue.end_change = len(times)
             _stops(venue, profile, width)
             if not bars.volume.any():
                 notes.append("no volume: fuel and ForcedFlow are undefined, and open interest cannot be estimated")
-            notes.extend(_in_sample(profile, bars))
-        lag = max(_memory(s) for s in stamps)
+            notes.extend(_in_sample(profile, whole))
         below, above = _room(venues, changes)
-        return cls(
-            arrays=_arrays(settings, venues, stamps, changes, lag, bars.close[0], below, above),
+        feed = cls(
+            arrays=_arrays(settings, venues, changes, whole.price, below, above),
             room_below=below,
             room_above=above,
             session_hours=bars.interval / 3.6e12 if sessions else 0.0,
             notes=tuple(notes),
+            stamps=tuple(StampFeed(settings, sessions=sessions) for _ in dataset.venues),
+            digest=hashlib.sha256(b"".join(venues[name].tobytes() for name in _GIVEN)).hexdigest(),
+            changes_at=np.array(times, np.int64),
+            more=span is not None,
         )
+        return replace(feed, arrays=feed.follow(feed.arrays, dataset, 0))
+
+    def follow(self, arrays: MapArrays, dataset: Dataset, first: int) -> MapArrays:
+        """Return the map with what becomes known in the bars that come next, ``first`` the number of the first of them.
+
+        Its path is remembered for as many bars as the stamps need, those of a later chunk too.
+        """
+        bars, end = dataset.bars, first + len(dataset.bars)
+        known: list[Records] = []
+        lag, begin = 1, 0
+        for data, venue, feed in zip(dataset.venues, arrays.venues, self.stamps, strict=True):
+            stamps = feed.take(data.open_interest, bars, first)
+            settled = int(venue.settled)
+            lag = max(lag, memory(stamps, settled))
+            if self.more:
+                lag = max(lag, feed.still_needed(int(stamps.bar[-1]) if len(stamps) else settled, end))
+            venue.next_stamp, venue.end_stamp = begin, begin + len(stamps)
+            begin += len(stamps)
+            known.append(stamps)
+            ahead = slice(int(venue.next_change), int(venue.end_change))
+            # The first bar that lies under a change as a whole; where it is none of these, the next chunk tells.
+            arrays.changes.bar[ahead] = first + np.searchsorted(bars.ts, self.changes_at[ahead])
+        ring = 1 << int(np.ceil(np.log2(lag + 1)))
+        if ring > arrays.path.shape[0]:
+            then, now = _moved_slots(first, arrays.path.shape[0], ring)
+            flows, path = np.zeros((*arrays.flows.shape[:2], ring)), np.zeros((ring, arrays.path.shape[1]))
+            flows[:, :, now], path[now] = arrays.flows[:, :, then], arrays.path[then]
+            arrays = arrays._replace(flows=flows, path=path)
+        return arrays._replace(stamps=np.concatenate(known).view(np.recarray))
 
 
-def _rules(venue: Record, data: VenueData, profile: Profile, bars: Bars, width: float, notes: list[str]) -> Records:
-    """Fill in a venue's contract and first thresholds; return its margin changes within the bars."""
+def _rules(
+    venue: Record, data: VenueData, profile: Profile, span: Span, width: float, notes: list[str], times: list[int]
+) -> Records:
+    """Fill in a venue's contract and first thresholds; return its margin changes within the span, their times too."""
     rule = load_venue(data.venue)
     if data.contract != rule.contract:
         wrong = f"{data.venue} has {rule.contract} contracts, the dataset says {data.contract}"
@@ -152,14 +155,13 @@ def _rules(venue: Record, data: VenueData, profile: Profile, bars: Bars, width: 
     venue.scale[:] = 1.0
     venue.low[:], venue.high[:] = NO_LOW, NO_HIGH
     venue.settled = -1
-    start, end = int(bars.ts[0]), int(bars.close_ts[-1])
-    first = thresholds(profile, data.venue, data.symbol, start, reference_entry=float(bars.close[0]))
+    first = thresholds(profile, data.venue, data.symbol, span.start, reference_entry=span.price)
     _thresholds(venue, first, width)
     assumed = first.assumed
-    found = schedule_changes(profile, data.venue, data.symbol, start, end, reference_entry=float(bars.close[0]))
+    found = schedule_changes(profile, data.venue, data.symbol, span.start, span.end, reference_entry=span.price)
     changes = records(CHANGE, len(found))
     for change, record in zip(found, changes, strict=True):
-        record.bar = int(np.searchsorted(bars.ts, change.at))  # the first bar that lies under it as a whole
+        times.append(change.at)
         _thresholds(record, change.thresholds, width)
         assumed |= change.thresholds.assumed
         if change.shift_long is None or change.shift_short is None:
@@ -198,23 +200,15 @@ def _stops(venue: Record, profile: Profile, width: float) -> None:
             venue.stop_value[s] = stop.step if stop.kind == "round" else 0.0
 
 
-def _in_sample(profile: Profile, bars: Bars) -> list[str]:
+def _in_sample(profile: Profile, span: Span) -> list[str]:
     """Return a note where a profile was fitted on data that the replay sees."""
     window = profile.fitted_window
     if window is None:
         return []
     start, end = (int(t.timestamp() * 1e9) for t in (window.start, window.end))
-    if end <= bars.ts[0] or start >= bars.close_ts[-1]:
+    if end <= span.start or start >= span.end:
         return []
     return [f"profile {profile.name} was fitted on data that this run replays: in-sample"]
-
-
-def _memory(stamps: Records) -> int:
-    """Return over how many bars the map must remember its path: from a stamp to where the next one is known."""
-    if len(stamps) == 0:
-        return 1
-    since = np.concatenate((stamps.bar[:1], stamps.bar[:-1]))
-    return int((stamps.known - np.maximum(since, stamps.bar - SPREAD_BARS)).max()) + 1
 
 
 def _room(venues: Records, changes: list[Records]) -> tuple[float, float]:
@@ -229,9 +223,7 @@ def _room(venues: Records, changes: list[Records]) -> tuple[float, float]:
 def _arrays(
     settings: MarketSettings,
     venues: Records,
-    stamps: list[Records],
     changes: list[Records],
-    lag: int,
     price: float,
     below: float,
     above: float,
@@ -246,14 +238,19 @@ def _arrays(
     margin = 0.1 / width  # room for price to move before the grid has to grow
     head.first = int(position - below - margin)
     bins = int(below + above + 2 * margin)
-    ring = 1 << int(np.ceil(np.log2(lag + 1)))
     stored: npt.NDArray[np.float64] = np.zeros((len(venues), 4, bins))
     return MapArrays(
         head=head,
         venues=venues,
         stored=stored,
-        flows=np.zeros((len(venues), 2, ring)),
-        path=np.zeros((ring, 5)),
-        stamps=np.concatenate(stamps).view(np.recarray),
+        flows=np.zeros((len(venues), 2, 1)),
+        path=np.zeros((1, 5)),
+        stamps=records(STAMP, 0),
         changes=np.concatenate(changes).view(np.recarray),
     )
+
+
+def _moved_slots(end: int, old: int, new: int) -> tuple[IntArray, IntArray]:
+    """Return where a ring of ``old`` slots holds what it remembers of bars before ``end``, and where a larger does."""
+    bars = np.arange(max(end - old, 0), end)
+    return bars & (old - 1), bars & (new - 1)

@@ -72,6 +72,10 @@ class LiquidationMap(PriceMap):
                 total[layer] += _moved(stored[layer], moved) * venue.scale[side] * unit
         return total
 
+    def take(self, arrays: MapArrays) -> None:
+        """Go on with other arrays: the next chunk's stamps, or the state of a checkpoint."""
+        self._arrays = arrays
+
     def make_room(self, lowest: int, highest: int) -> None:
         """Grow the grid so that it reaches from bin ``lowest`` to ``highest``, and a fifth further where it grows."""
         first, size = int(self._arrays.head.first[0]), self._arrays.stored.shape[2]

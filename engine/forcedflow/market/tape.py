@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from forcedflow.data.times import DAY
+from forcedflow.data.series import Span
+from forcedflow.data.times import DAY, time_text
+from forcedflow.errors import DataError
 from forcedflow.kernels import records
 from forcedflow.kernels.channels import CHANNEL, CHANNEL_KINDS
 from forcedflow.kernels.liquidation_map import SWEPT_BIN
@@ -41,6 +43,7 @@ from forcedflow.kernels.market_pass import (
 from forcedflow.kernels.structure import PIVOTS
 from forcedflow.kernels.voids import VOID
 from forcedflow.kernels.zones import LIMITS
+from forcedflow.market import checkpoint
 from forcedflow.market.feeds import Feed
 from forcedflow.market.liquidation_map import LiquidationMap
 from forcedflow.settings import MarketSettings
@@ -48,6 +51,7 @@ from forcedflow.tables import LAYERS, MARKET_BARS, EventKind, Events, MapSnapsho
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from forcedflow.data.bars import Bars
     from forcedflow.data.series import Dataset
@@ -77,7 +81,11 @@ _ROWS = {
 
 
 class MarketPass:
-    """Takes a dataset's market through its bars, all at once or event by event.
+    """Takes a dataset's market through its bars, all at once, event by event, or chunk by chunk.
+
+    Bars, events and what the pass adds to each bar are held in memory, and :meth:`follow` lets go of them: everything
+    else that the pass remembers is as large after a hundred million bars as after one, but for the grid of the map,
+    which grows with the range of prices.
 
     Parameters
     ----------
@@ -91,6 +99,8 @@ class MarketPass:
         Rows of the event buffer to begin with; it grows, and its size changes nothing.
     log_swept
         Whether to list which bins burned in each bar, and with how much mass (:meth:`swept`).
+    span
+        Of all the data, where the dataset holds its first bars only and others :meth:`follow`.
     """
 
     def __init__(
@@ -101,24 +111,22 @@ class MarketPass:
         snapshots: int = 0,
         event_rows: int = 4096,
         log_swept: bool = False,
+        span: Span | None = None,
     ) -> None:
         self.dataset = dataset
+        """The bars at hand, with their venue data."""
         self.settings = settings or MarketSettings()
-        self.feed = Feed.of(dataset, self.settings)
+        self.span = span or dataset.span
+        """Of all the data."""
+        self.feed = Feed.of(dataset, self.settings, span)
         self.map = LiquidationMap(self.feed.arrays)
         self.bar = 0
         """The next bar to take."""
         bars = dataset.bars
-        self._columns = BarColumns(
-            bars.ts,
-            bars.open,
-            bars.high,
-            bars.low,
-            bars.close,
-            bars.volume,
-            bars.high if bars.mark_high is None else bars.mark_high,
-            bars.low if bars.mark_low is None else bars.mark_low,
-        )
+        self.first = 0
+        """Number of the first bar of the dataset at hand."""
+        self._columns = _columns(bars)
+        self._window = 0  # number of the bar in the first row of the columns: some bars are kept to look back at
         self._rows = records(EVENT, event_rows)
         self._used = 0
         self._swept = records(SWEPT_BIN, 0) if log_swept else None
@@ -136,7 +144,8 @@ class MarketPass:
 
         Returns whether an event was heard. What is listened to decides where this returns, and nothing else.
         """
-        stop = len(self.dataset.bars) if stop is None else min(stop, len(self.dataset.bars))
+        end = self.first + len(self.dataset.bars)
+        stop = end if stop is None else min(stop, end)
         mask = sum(1 << kind for kind in listen)
         while self.bar < stop:
             shots = len(self._shots)
@@ -165,6 +174,7 @@ class MarketPass:
                 self.feed.room_above,
                 self.feed.session_hours,
                 self.dataset.bars.interval,
+                self._window,
                 self.bar,
                 stop,
                 mask,
@@ -184,33 +194,158 @@ class MarketPass:
             self._swept = _longer(self._swept, max(len(self._swept), 2 * self.map.arrays.stored.shape[2]))
 
     def _make_room(self) -> None:
-        bars, width = self.dataset.bars, self.map.bin_width
-        lowest = math.log(bars.low[self.bar]) / width - self.feed.room_below
-        highest = math.log(bars.high[self.bar]) / width + self.feed.room_above
+        row, width = self.bar - self._window, self.map.bin_width
+        lowest = math.log(self._columns.low[row]) / width - self.feed.room_below
+        highest = math.log(self._columns.high[row]) / width + self.feed.room_above
         self.map.make_room(math.floor(lowest) - 1, math.ceil(highest) + 1)
 
+    def follow(self, dataset: Dataset) -> None:
+        """Go on with the bars that come next, and let go of the ones at hand: their events, their rows.
+
+        Parameters
+        ----------
+        dataset
+            Bars that follow on those at hand, with open interest stamped from the first one's close to one interval
+            after the last one's. Bars keep their absolute numbers.
+
+        Raises
+        ------
+        DataError
+            Where bars at hand are still to be taken, or the new ones do not follow on them.
+        """
+        bars = dataset.bars
+        end, last = self.first + len(self.dataset.bars), int(self._columns.ts[-1])
+        if self.bar < end:
+            raise DataError(f"{dataset.name}: bars {self.bar} to {end - 1} are still to be taken; advance first")
+        if len(self._closes):
+            raise DataError(f"{dataset.name}: a map that is kept for drawing needs all bars at once; take no snapshots")
+        if bars.interval != self.dataset.bars.interval or bars.ts[0] < last + bars.interval:
+            found = f"opens at {time_text(bars.ts[0])} with bars of {bars.interval / 1e9:g} s"
+            wanted = f"{time_text(last)} and bars of {self.dataset.bars.interval / 1e9:g} s"
+            raise DataError(f"{dataset.name}: what comes next {found}; it must follow on {wanted}")
+        self.map.take(self.feed.follow(self.map.arrays, dataset, end))
+        kept = min(_lookback(self.settings), len(self._columns.ts))
+        pairs: Any = zip(self._columns, _columns(bars), strict=True)
+        self._columns = BarColumns(*(np.concatenate((old[-kept:], new)) for old, new in pairs))
+        market = np.zeros((MARKET_ROWS, kept + len(bars)))
+        market[:, :kept] = self._market[:, -kept:]
+        self._market = market
+        self.dataset, self.first, self._window = dataset, end, end - kept
+        self._used = 0
+        self.map.arrays.head.listed = 0
+
+    def checkpoint(self, file: str | Path) -> Path:
+        """Save the state after the last bar at hand, whole or not at all; :meth:`resume` goes on from it.
+
+        Raises
+        ------
+        DataError
+            Where bars at hand are still to be taken.
+        RecordError
+            Where the disk refuses.
+        """
+        if self.bar < self.first + len(self.dataset.bars):
+            raise DataError(f"bar {self.bar} is still to be taken; a checkpoint is made after the last bar at hand")
+        kept = min(_lookback(self.settings), len(self._columns.ts))
+        saved = {name: values.copy() for name, values in self._state().items()}
+        saved |= {f"bars {name}": values[-kept:] for name, values in self._columns._asdict().items()}
+        saved["market"] = self._market[:, -kept:]
+        return checkpoint.write(file, self._facts() | {"bar": self.bar, "kept": kept, "span": _plain(self.span)}, saved)
+
+    @classmethod
+    def resume(
+        cls, file: str | Path, dataset: Dataset, settings: MarketSettings | None = None, *, end: int
+    ) -> MarketPass:
+        """Return a pass that goes on after the last bar of a checkpoint, to the same bits as if it had never stopped.
+
+        Parameters
+        ----------
+        file
+            Of :meth:`checkpoint`.
+        dataset
+            The bars that come next, as :meth:`follow` takes them.
+        settings
+            Those of the checkpoint.
+        end
+            Close of the last bar of all the data, which may have grown.
+
+        Raises
+        ------
+        RecordError
+            Where the checkpoint is damaged, was made by another version, from other data or with other settings.
+        DataError
+            Where the bars do not follow on those of the checkpoint.
+        """
+        facts, saved = checkpoint.read(file)
+        columns = {name.removeprefix("bars "): saved[name] for name in saved if name.startswith("bars ")}
+        marks = {"mark_high": columns.pop("trigger_high"), "mark_low": columns.pop("trigger_low")}
+        window = type(dataset.bars)(interval=dataset.bars.interval, **columns, **marks)
+        span = Span(facts["span"]["start"], facts["span"]["price"], end)
+        market = cls(replace(dataset, bars=window), settings, span=span)
+        checkpoint.compare(file, facts, market._facts())
+        market._restore(saved, facts["bar"])
+        market.follow(dataset)
+        return market
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what must be the same where a pass goes on."""
+        venues = [(venue.venue, venue.symbol, venue.contract) for venue in self.dataset.venues]
+        return {
+            "dataset": self.dataset.name,
+            "interval": self.dataset.bars.interval,
+            "calendar": self.dataset.calendar,
+            "venues": [list(venue) for venue in venues],
+            "settings": self.settings.model_dump(mode="json"),
+            "holders": self.feed.digest,
+        }
+
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that is remembered from bar to bar: arrays that the pass and its kernels write, by name."""
+        arrays, structure = self.map.arrays, self._structure
+        state = {name: getattr(arrays, name) for name in ("head", "venues", "stored", "flows", "path")}
+        state |= {"zones": self._zones, "averages": self._averages, **structure._asdict()}
+        for v, feed in enumerate(self.feed.stamps):
+            state |= {f"{name} {v}": values for name, values in feed.state.items()}
+        return state
+
+    def _restore(self, saved: dict[str, npt.NDArray[Any]], bar: int) -> None:
+        found = {name: checkpoint.shaped(saved[name], now) for name, now in self._state().items()}
+        venues, fresh = found["venues"], self.map.arrays.venues
+        # The margin changes of all venues lie in one row, and more data may have brought more of them.
+        venues["next_change"][1:] += np.subtract(fresh.end_change, venues["end_change"])[:-1]
+        venues["end_change"] = fresh.end_change
+        arrays = {name: found[name] for name in ("head", "venues", "stored", "flows", "path")}
+        self.map.take(self.map.arrays._replace(**arrays))
+        self._zones, self._averages = found["zones"], found["averages"]
+        self._structure = Structure(*(found[name] for name in Structure._fields))
+        for v, feed in enumerate(self.feed.stamps):
+            feed.state = {name: found[f"{name} {v}"] for name in feed.state}
+        self._market = saved["market"].copy()
+        self.bar = bar
+        self.first = self._window = bar - len(self._columns.ts)
+
     def events(self, since: int = 0) -> Events:
-        """Return the events so far from row ``since`` on, in their total order (bar, kind, side, group)."""
+        """Return the events of the bars at hand from row ``since`` on, in their order (bar, kind, side, group)."""
         rows = self._rows[since : self._used]
         rows = rows[np.lexsort(tuple(rows[name] for name in ("group", "side", "kind", "bar")))]
         return Events.of_rows(rows)
 
     def swept(self) -> SweptMass | None:
-        """Return what was swept in the bars so far, bin by bin; None where it was not listed."""
+        """Return what was swept in the bars at hand, bin by bin; None where it was not listed."""
         if self._swept is None:
             return None
         rows = self._swept[: int(self.map.arrays.head.listed[0])]
-        start = np.searchsorted(rows.bar, np.arange(self.bar + 1))
+        start = np.searchsorted(rows.bar, np.arange(self.first, self.bar + 1))
         prices = np.exp(rows.bin * self.map.bin_width)
         return SweptMass(*(_column(values) for values in (start, prices, rows.side, rows.mass)))
 
     @property
     def event_count(self) -> int:
-        """Events so far."""
+        """Events of the bars at hand."""
         return self._used
 
     def tape(self) -> Tape:
-        """Return what the bars so far have given."""
+        """Return what the bars have given, where they are all at hand: nothing was let go of."""
         closes = self._closes[: len(self._shots)]
         return Tape(
             dataset=self.dataset,
@@ -228,12 +363,34 @@ class MarketPass:
         return self._market[VOL_LONG], self._market[VOLUME]
 
     def market_bars(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what the pass added to the bars taken so far, columns of ``tables.MARKET_BARS``."""
-        done = self._market[:, : self.bar]
+        """Return what the pass added to the bars at hand that were taken, columns of ``tables.MARKET_BARS``."""
+        done = self._market[:, self.first - self._window : self.bar - self._window]
         columns = {name: done[row] for name, row in _ROWS.items()} | {"channel": done[TESTED].astype(np.int64)}
         for column in columns.values():
             column.setflags(write=False)
         return {name: columns[name] for name in MARKET_BARS}
+
+
+def _lookback(settings: MarketSettings) -> int:
+    """Return how many bars before the next one the kernels look back at."""
+    return max(2 * settings.pivot_bars, settings.exhaust_bars, 1)
+
+
+def _columns(bars: Bars) -> BarColumns:
+    return BarColumns(
+        bars.ts,
+        bars.open,
+        bars.high,
+        bars.low,
+        bars.close,
+        bars.volume,
+        bars.high if bars.mark_high is None else bars.mark_high,
+        bars.low if bars.mark_low is None else bars.mark_low,
+    )
+
+
+def _plain(span: Span) -> dict[str, Any]:
+    return {"start": span.start, "price": span.price, "end": span.end}
 
 
 def _longer(rows: Records, more: int) -> Records:

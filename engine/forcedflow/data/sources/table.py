@@ -15,9 +15,12 @@ from forcedflow.data.times import DAY, time_text
 from forcedflow.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["TimeColumn", "column_names", "read_columns", "read_strings", "sha256"]
+__all__ = ["TimeColumn", "column_names", "read_batches", "read_columns", "read_strings", "sha256"]
+
+_BATCH: Final = 1 << 18
+"""Rows of a piece: larger ones are no faster and take more memory."""
 
 TimeUnit = Literal["s", "ms", "us", "ns", "iso"]
 Table = Any  # pyarrow ships no types
@@ -67,6 +70,65 @@ def read_columns(
     """
     file = Path(path)
     table, label = _choose(_read(file, names), where or {}, file)
+    return _arrays(table, columns, label)
+
+
+def read_batches(
+    path: str | Path, columns: Mapping[str, str | TimeColumn], *, skip: int = 0, last: bool = False
+) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
+    """Read the columns of a Parquet file piece by piece: whatever its size, a piece at a time is in memory.
+
+    Parameters
+    ----------
+    path, columns
+        As :func:`read_columns` takes them.
+    skip
+        Rows to leave out at the beginning; what lies in row groups of its own is not read.
+    last
+        Only the last row group.
+
+    Yields
+    ------
+    row, columns
+        Number of the piece's first row in the file, and the piece.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_columns`; for a file of another kind.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import parquet  # noqa: PLC0415
+
+    file = Path(path)
+    if file.suffix != ".parquet":
+        raise DataError("only Parquet files are read in chunks; convert it", file=file)
+    if not file.is_file():
+        raise DataError("no such file", file=file)
+    try:
+        # By default a reader keeps all that it has read of the file, and reads a row group's columns whole.
+        with parquet.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as opened:
+            names = sorted({wanted.column if isinstance(wanted, TimeColumn) else wanted for wanted in columns.values()})
+            for name in names:
+                _column(opened.schema_arrow.empty_table(), name, str(file))
+            sizes = [opened.metadata.row_group(k).num_rows for k in range(opened.num_row_groups)]
+            ends = np.cumsum(sizes, dtype=np.int64)
+            group = max(len(sizes) - 1, 0) if last else int(np.searchsorted(ends, skip, side="right"))
+            row = int(ends[group - 1]) if group else 0
+            for batch in opened.iter_batches(_BATCH, row_groups=range(group, len(sizes)), columns=names):
+                begin, row = row, row + batch.num_rows
+                if row <= skip:
+                    continue
+                rest = max(skip - begin, 0)
+                try:
+                    yield begin + rest, _arrays(pa.Table.from_batches([batch.slice(rest)]), columns, str(file))
+                except DataError as error:
+                    raise error.further(begin + rest) from None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"cannot be read as parquet: {error}", file=file) from None
+
+
+def _arrays(table: Table, columns: Mapping[str, str | TimeColumn], label: str) -> dict[str, npt.NDArray[Any]]:
     return {
         name: _times(table, wanted, label) if isinstance(wanted, TimeColumn) else _numbers(table, wanted, label)
         for name, wanted in columns.items()
