@@ -95,8 +95,8 @@ def test_a_killed_writer_leaves_no_run(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys; sys.path[:0] = sys.argv[2:]\n"
         "from forcedflow import record; from report.synthetic import synthetic_run\n"
-        "flush, count = record._flush, iter(range(99))\n"
-        "record._flush = lambda p: os.kill(os.getpid(), signal.SIGKILL) if next(count) == 5 else flush(p)\n"
+        "flush, count = record.flush, iter(range(99))\n"
+        "record.flush = lambda p: os.kill(os.getpid(), signal.SIGKILL) if next(count) == 5 else flush(p)\n"
         "record.write(synthetic_run(bars=300, trades=3), sys.argv[1])\n"
     )
     tests = Path(__file__).parent
