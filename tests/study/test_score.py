@@ -15,7 +15,7 @@ from forcedflow.kernels.orders import ENTERED
 from forcedflow.kernels.score import TRADE_ROW, equity_at, pieces, trade_results
 from forcedflow.report.equity_measures import Calendar
 from forcedflow.report.scorecard import scorecard
-from forcedflow.study.sweeps.score import Pitch, SweptAccount, daily_equity
+from forcedflow.study.sweeps.score import SharedMarket, SweptAccount, daily_equity
 from forcedflow.trading.strategy import ask
 from generators import examples
 from trading.market import FromColumns
@@ -34,8 +34,8 @@ def test_rows_give_what_tables_give(calendar: Calendar, contract: str, seed: int
         expected = scorecard(
             trading.equity, trading.trades, trading.fills, initial=cash, start=int(bars.ts[0]), calendar=calendar
         )
-        pitch = Pitch.of(case.market, case.events, calendar, FromColumns)
-        card, daily = pitch.play(case.strategy, case.settings, checked=False)
+        shared = SharedMarket.of(case.market, case.events, calendar, FromColumns)
+        card, daily = shared.trade(case.strategy, case.settings, checked=False)
     assert card == expected
     assert daily.tolist() == daily_equity(trading.equity, cash, calendar).tolist()
 
@@ -45,10 +45,10 @@ def test_rows_give_what_tables_give(calendar: Calendar, contract: str, seed: int
 def test_rows_equal_their_twin(seed: int) -> None:
     case = Case.of(seed)
     market, cash = case.market, case.settings.cash
-    pitch = Pitch.of(market, case.events, "24/7", FromColumns)
+    shared = SharedMarket.of(market, case.events, "24/7", FromColumns)
     account = SweptAccount(market, case.settings, case.strategy)
     account.observe(case.events)
-    account.place(ask(case.strategy, pitch.heard), pitch.rows)
+    account.place(ask(case.strategy, shared.heard), shared.rows)
     account.advance(len(market.bars) - 1)
     orders, fills, funded = account.rows()
 
@@ -56,12 +56,12 @@ def test_rows_equal_their_twin(seed: int) -> None:
     begins, held, position = np.zeros(count, np.int64), np.full(count, cash), np.zeros(count)
     equity = np.empty(len(every))
     pieces(fills, funded, begins, held, position)
-    exposed = equity_at(every, pitch.worth, begins, held, position, equity)
-    assert (equity.tolist(), exposed) == naive.equity_by_bar(fills, funded, pitch.worth.tolist(), cash)
+    exposed = equity_at(every, shared.worth, begins, held, position, equity)
+    assert (equity.tolist(), exposed) == naive.equity_by_bar(fills, funded, shared.worth.tolist(), cash)
 
     trades, of = records(TRADE_ROW, len(fills)), np.empty(len(orders), np.int64)
     due = market.rules.funding["bar"]
-    entered = trade_results(market.prices, market.face, due, pitch.received, orders, fills, of, trades)
+    entered = trade_results(market.prices, market.face, due, shared.received, orders, fills, of, trades)
     expected = naive.trade_costs(fills, ENTERED)
     assert trades["order"][:entered].tolist() == list(expected)
     for trade, (costs, last_bar) in zip(trades[:entered], expected.values(), strict=True):
@@ -79,7 +79,7 @@ class LooksAround(FromColumns):
 
 def test_a_plan_that_is_not_elementwise_is_refused_where_it_is_asked() -> None:
     case = Case.of(5)
-    pitch = Pitch.of(case.market, case.events, "24/7", LooksAround)
-    pitch.play(LooksAround(), case.settings, checked=False)
+    shared = SharedMarket.of(case.market, case.events, "24/7", LooksAround)
+    shared.trade(LooksAround(), case.settings, checked=False)
     with pytest.raises(StrategyError):
-        pitch.play(LooksAround(), case.settings, checked=True)
+        shared.trade(LooksAround(), case.settings, checked=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from forcedflow.tables import Events, FloatArray, IntArray
     from forcedflow.trading.strategy import Strategy
 
-__all__ = ["Level", "Pitch", "Scored", "SweptAccount", "daily_equity", "day_ends", "score_settings"]
+__all__ = ["Level", "Scored", "SharedMarket", "SweptAccount", "daily_equity", "day_ends", "score_settings"]
 
 Level = Literal["score", "compact", "audit"]
 """What a sweep keeps of each setting: its scorecard; also its equity at the end of each day; also its whole record."""
@@ -87,14 +87,14 @@ def score_settings(
     first, stop = span or (0, len(tape.bars))
     plans = strategy_class.is_plan()
     part = tape.cut(first, stop) if plans and span is not None else tape
-    pitch = Pitch.of(Exchange.of(part), part.events, tape.dataset.calendar, strategy_class) if plans else None
+    shared = SharedMarket.of(Exchange.of(part), part.events, tape.dataset.calendar, strategy_class) if plans else None
     cash, calendar = account_settings.cash, tape.dataset.calendar
     found = []
     for number, params in enumerate(params_list):
         try:
             strategy = parse(strategy_class, dict(params), f"strategy {strategy_class.__name__}")
-            if pitch is not None:
-                card, daily = pitch.play(strategy, account_settings, checked=number & (number - 1) == 0)
+            if shared is not None:
+                card, daily = shared.trade(strategy, account_settings, checked=number & (number - 1) == 0)
             else:
                 bars, (equity, trades, fills) = _replayed(tape, strategy, account_settings, first, stop)
                 card = scorecard(equity, trades, fills, initial=cash, start=int(bars.ts[0]), calendar=calendar)
@@ -118,7 +118,7 @@ class SweptAccount(Account):
 
 
 @dataclass(frozen=True, slots=True)
-class Pitch:
+class SharedMarket:
     """A market, its tape, and all that settings share: what takes a pass over the bars is done here, once."""
 
     exchange: Exchange
@@ -142,7 +142,7 @@ class Pitch:
     """Shape (payments + 1,): funding that a long unit had received before each payment, and in all."""
 
     @classmethod
-    def of(cls, exchange: Exchange, events: Events, calendar: Calendar, strategy: type[Strategy]) -> Pitch:
+    def of(cls, exchange: Exchange, events: Events, calendar: Calendar, strategy: type[Strategy]) -> SharedMarket:
         """Prepare a tape for one strategy's settings."""
         bars = exchange.bars
         rows = np.flatnonzero(np.isin(events.kind, strategy.hears()))
@@ -160,7 +160,7 @@ class Pitch:
         values = extremes(worth, worth)
         return cls(exchange, events, heard, rows, values, worth, closes, ends, repeats, per_year, received)
 
-    def play(
+    def trade(
         self, strategy: Strategy, settings: AccountSettings, *, checked: bool
     ) -> tuple[dict[str, float | int | None], FloatArray]:
         """Trade one setting; return its scorecard and its daily equity.
