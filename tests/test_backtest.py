@@ -111,6 +111,17 @@ def test_fills_against_forced_flow_are_told_beside_what_is_without_them() -> Non
     np.testing.assert_array_equal(looped.fills["forced_qty"], meets.fills["forced_qty"])
 
 
+def test_a_count_of_ticks_is_no_volume_to_trade_against(shared_data: Path) -> None:
+    del shared_data
+    data = ff.load_dataset("silver-1h", end="2023-04-01")
+    assert data.counts_ticks
+    of_batch = ff.run("silver-1h", end="2023-04-01")
+    looped = ff.Replay(data, "zone_entry").finish()
+    assert len(of_batch.fills["bar"]) > 0
+    assert not of_batch.fills["impact_cost"].any()
+    np.testing.assert_array_equal(looped.equity["equity"], of_batch.equity["equity"])
+
+
 def test_a_record_repeats_its_run_byte_for_byte(result: ff.Run, tmp_path: Path) -> None:
     first = ff.save(result, tmp_path / "first")
     again = ff.save(run_config(RunConfig.of(json.loads((first / "run.json").read_text()))), tmp_path / "again")

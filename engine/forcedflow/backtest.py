@@ -243,7 +243,7 @@ def tried_on(run: Run) -> tuple[str, str]:
 
 def score(tape: Tape, trading: Trading, cash: float, *, trials: int = 1) -> dict[str, float | int | None]:
     """Return the scorecard of what was traded on a tape; ``cash`` is the initial equity."""
-    return scorecard(
+    card = scorecard(
         trading.equity,
         trading.trades,
         trading.fills,
@@ -253,6 +253,9 @@ def score(tape: Tape, trading: Trading, cash: float, *, trials: int = 1) -> dict
         context=MapContext(trading.orders, tape.events, _market_bars(tape), tape.snapshots),
         trials=trials,
     )
+    if tape.dataset.counts_ticks:
+        card["capacity"] = None  # there is no volume to trade against
+    return card
 
 
 def _market_bars(tape: Tape) -> Table:

@@ -122,7 +122,8 @@ class Replay:
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
         # A bar's fills meet what that bar swept: a pass made for the list shows the account nothing that comes later.
         swept = make_tape(data, rules, snapshots=0, log_swept=True).swept if costs.participation > 0.0 else None
-        liquidity, venue = self._ahead.liquidity, traded_venue(data)
+        liquidity = None if data.counts_ticks else self._ahead.liquidity
+        venue = traded_venue(data)
         exchange = Exchange(data.bars, venue=venue, liquidity=liquidity, swept=swept, fine=data.fine)
         self.face = exchange.face
         """Quote currency of one contract where it is inverse, else 0."""

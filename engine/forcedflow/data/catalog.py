@@ -240,6 +240,7 @@ class _Build:
             repairs=tuple(self.repairs),
             files=tuple(self.files.items()),
             fine=fine,
+            counts_ticks=entry.bars.volume == "ticks",
         ).between()
 
     def read(self, source: SourceFile, columns: dict[str, str | TimeColumn]) -> dict[str, npt.NDArray[Any]]:

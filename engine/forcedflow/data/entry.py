@@ -66,6 +66,8 @@ class BarsFile(SourceFile):
 
     columns: BarColumns
     interval: Duration
+    volume: Literal["base", "ticks"] = "base"
+    """``ticks``: a count of quotes or trades; then fills have no impact that could be reckoned from it."""
     repair: list[str] = Field(default_factory=list)
 
 

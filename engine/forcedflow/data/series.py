@@ -245,6 +245,8 @@ class Dataset:
     source: str = ""
     licence: str = ""
     notes: tuple[str, ...] = ()
+    counts_ticks: bool = False
+    """Volume counts ticks, not base units: it says how busy a bar was, and nothing of how much could be traded."""
     """Warnings that every report repeats."""
     repairs: tuple[str, ...] = ()
     """The log of what was mended."""

@@ -111,7 +111,7 @@ class Exchange:
         return cls(
             tape.bars,
             venue=traded_venue(tape.dataset),
-            liquidity=(market["vol_long"], market["volume_average"]),
+            liquidity=None if tape.dataset.counts_ticks else (market["vol_long"], market["volume_average"]),
             swept=tape.swept,
             fine=tape.dataset.fine,
         )
