@@ -64,6 +64,16 @@ def taken(file: Path, count: int) -> list[Dataset]:
     return parts
 
 
+def test_chunks_say_of_themselves_what_the_dataset_says(tmp_path: Path) -> None:
+    whole, (part, *_) = (
+        load_dataset(write(tmp_path, columns(), bars='volume = "ticks"')),
+        taken(tmp_path / "data.toml", 64),
+    )
+    assert whole.counts_ticks
+    for name in ("title", "calendar", "source", "licence", "counts_ticks"):
+        assert getattr(part, name) == getattr(whole, name), name
+
+
 @pytest.mark.parametrize("count", [1, 7, 64, 1000])
 def test_chunks_add_up_to_the_dataset(tmp_path: Path, count: int) -> None:
     bars = columns()

@@ -230,17 +230,13 @@ class _Build:
         self.notes.extend(warnings(venues))
         return Dataset(
             name=self.at.name,
-            title=entry.title,
             bars=bars,
             venues=venues,
-            calendar=entry.calendar,
-            source=entry.source,
-            licence=entry.licence,
+            **entry.facts(),
             notes=(*entry.notes, *self.notes),
             repairs=tuple(self.repairs),
             files=tuple(self.files.items()),
             fine=fine,
-            counts_ticks=entry.bars.volume == "ticks",
         ).between()
 
     def read(self, source: SourceFile, columns: dict[str, str | TimeColumn]) -> dict[str, npt.NDArray[Any]]:

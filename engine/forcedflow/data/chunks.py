@@ -223,12 +223,9 @@ class _Read:
         self.checked = True
         return Dataset(
             name=self.at.name,
-            title=entry.title,
             bars=part,
             venues=venues,
-            calendar=entry.calendar,
-            source=entry.source,
-            licence=entry.licence,
+            **entry.facts(),
             notes=(*entry.notes, *warnings(venues), *self.notes),
             files=self.files,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -163,3 +163,8 @@ class CatalogEntry(Settings):
     """Bars of a shorter interval that add up to the bars: an account may drill into them."""
     mark: MarkFile | None = None
     venues: list[Venue] = Field(min_length=1)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a dataset made of this says of itself, as keywords of :class:`~.series.Dataset`."""
+        told = {name: getattr(self, name) for name in ("title", "calendar", "source", "licence")}
+        return told | {"counts_ticks": self.bars.volume == "ticks"}
