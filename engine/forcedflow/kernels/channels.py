@@ -92,6 +92,13 @@ def test_bar(channel: Record, bar: int, position: float, bottom: float, top: flo
     return 0
 
 
+@small_kernel
+def _window(recent: FloatArray, row: int, begin: int, bar: int) -> FloatArray:
+    """Return the levels of bars ``begin`` to ``bar`` in order."""
+    at = begin & (recent.shape[1] // 2 - 1)
+    return recent[row, at : at + bar - begin + 1]
+
+
 @lean_kernel
 def _accept(
     channel: Record, recent: FloatArray, bar: int, begin: int, upper: float, lower: float, slope: float, atr: float
@@ -100,21 +107,23 @@ def _accept(
     width = (upper - lower) / atr
     if not channel.min_width <= width <= channel.max_width:
         return
-    mask = recent.shape[1] - 1
-    lows, highs, closes = recent[LOWS], recent[HIGHS], recent[CLOSES]
-    reach = channel.touch * atr
+    lows, highs, closes = (
+        _window(recent, LOWS, begin, bar),
+        _window(recent, HIGHS, begin, bar),
+        _window(recent, CLOSES, begin, bar),
+    )
+    reach, back = channel.touch * atr, bar - begin
     inside, up_touches, low_touches = 0, 0, 0
     at_upper, at_lower = False, False
-    for j in range(begin, bar + 1):
-        k, moved = j & mask, slope * (j - bar)
+    for j in range(back + 1):  # without a branch: which bars touch cannot be predicted
+        moved = slope * (j - back)
         top, bottom = upper + moved, lower + moved
-        close = closes[k]
-        inside += bottom - EDGE <= close <= top + EDGE
-        now = highs[k] >= top - reach
-        up_touches += now and not at_upper
+        inside += (bottom - EDGE <= closes[j]) & (closes[j] <= top + EDGE)
+        now = highs[j] >= top - reach
+        up_touches += now & (not at_upper)
         at_upper = now
-        now = lows[k] <= bottom + reach
-        low_touches += now and not at_lower
+        now = lows[j] <= bottom + reach
+        low_touches += now & (not at_lower)
         at_lower = now
     contained = inside / (bar + 1 - begin)
     fine: bool = contained >= channel.min_contained and min(up_touches, low_touches) >= channel.min_touches
@@ -134,17 +143,17 @@ def _accept(
 def _fit_regression(channel: Record, recent: FloatArray, bar: int, atr: float) -> None:
     """Least squares of closes on time; half width: so many standard deviations of the residuals (n - 2)."""
     n = channel.bars
-    begin, mask = bar - n + 1, recent.shape[1] - 1
-    last, middle = recent[CLOSES, bar & mask], 0.5 * (n - 1)
-    total, moment = 0.0, 0.0
+    begin = bar - n + 1
+    closes = _window(recent, CLOSES, begin, bar)
+    last, middle = closes[n - 1], 0.5 * (n - 1)
+    total, moment, squares = 0.0, 0.0, 0.0
     for j in range(n):
-        y = recent[CLOSES, (begin + j) & mask] - last
+        y = closes[j] - last
         total += y
         moment += (j - middle) * y
+        squares += y * y
     mean, slope = total / n, moment * 12.0 / (n * (n * n - 1.0))
-    squares = 0.0
-    for j in range(n):
-        squares += (recent[CLOSES, (begin + j) & mask] - last - mean - slope * (j - middle)) ** 2
+    squares = max(squares - total * mean - moment * slope, 0.0)
     half = channel.sigmas * math.sqrt(squares / (n - 2))
     centre = last + mean + slope * middle
     _accept(channel, recent, bar, begin, centre + half, centre - half, slope, atr)
@@ -156,7 +165,7 @@ def _fit_pivots(channel: Record, pivots: Record, width: float, recent: FloatArra
 
     The line runs through the newest pivot of a side and the oldest in the window that allows it.
     """
-    mask, first = recent.shape[1] - 1, bar - channel.bars + 1
+    first = bar - channel.bars + 1
     for side in (LOWS, HIGHS):
         away = -1.0 if side == LOWS else 1.0
         count = pivots.count[side]
@@ -169,11 +178,12 @@ def _fit_pivots(channel: Record, pivots: Record, width: float, recent: FloatArra
             rise = math.log(pivots.price[side, newest]) / width - level
             slope = rise / (pivots.bar[side, newest] - begin)
             base = level + slope * (bar - begin)  # at the current bar
-            depth, holds = 0.0, True
-            for j in range(begin, bar + 1):
-                line = base + slope * (j - bar)
-                holds = holds and away * (recent[side, j & mask] - line) <= channel.touch * atr
-                depth = max(depth, away * (line - recent[1 - side, j & mask]))
+            depth, holds, back = 0.0, True, bar - begin
+            near, far = _window(recent, side, begin, bar), _window(recent, 1 - side, begin, bar)
+            for j in range(back + 1):
+                line = base + slope * (j - back)
+                holds = holds and away * (near[j] - line) <= channel.touch * atr
+                depth = max(depth, away * (line - far[j]))
             if not holds:
                 continue
             other = base - away * depth
@@ -187,7 +197,7 @@ def _roll(recent: FloatArray, queue: IntArray, ends: IntArray, bar: int, bars: i
 
     ``queue`` has a row of bars for each side, ``ends`` its head and tail; each bar enters and leaves once.
     """
-    mask = recent.shape[1] - 1
+    mask = recent.shape[1] // 2 - 1
     for side in (LOWS, HIGHS):
         away = -1.0 if side == LOWS else 1.0
         head, tail = ends[side, 0], ends[side, 1]
@@ -228,7 +238,8 @@ def fit(
     Parameters
     ----------
     recent
-        Shape (3, a power of two over ``channel.bars``): lows, highs and closes of the last bars as levels, a ring.
+        Shape (3, 2 R), R a power of two over ``channel.bars``: lows, highs and closes of the last R bars as levels, a
+        ring that is written twice, R apart, so that the last bars lie in one piece.
     queue, ends
         State of the rolling extremes, used by a Donchian channel only.
     width, atr
@@ -242,7 +253,7 @@ def fit(
     if bar + 1 < channel.bars or channel.status == BROKEN or atr <= 0.0:
         return versions
     if rolling:
-        mask = recent.shape[1] - 1
+        mask = recent.shape[1] // 2 - 1
         if channel.status == NO_CHANNEL:
             channel.version = versions + 1
             channel.beyond[LOWS], channel.beyond[HIGHS] = 0, 0

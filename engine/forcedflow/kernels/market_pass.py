@@ -547,7 +547,7 @@ def advance(
     heads, venues, stored, flows, path, stamps, changes = arrays
     pivots, channel, void = structure.pivots[0], structure.channel[0], structure.void[0]
     recent, queue, ends = structure.recent, structure.queue, structure.ends
-    ring = recent.shape[1] - 1
+    ring = recent.shape[1] // 2 - 1
     head = heads[0]
     count = rows_used
     for bar in range(start, stop):
@@ -609,7 +609,8 @@ def advance(
         take_stock(head, venues, position)
 
         # 3. What the close leaves: flows, voids, exits, zones near.
-        recent[LOWS, bar & ring], recent[HIGHS, bar & ring], recent[CLOSES, bar & ring] = bottom, top, position
+        for here in (bar & ring, (bar & ring) + ring + 1):
+            recent[LOWS, here], recent[HIGHS, here], recent[CLOSES, here] = bottom, top, position
         past = bar - averages.momentum_bars
         averages.momentum = position - recent[CLOSES, past & ring] if past >= 0 else 0.0
         near = limits.near_atr * averages.atr / head.width

@@ -82,13 +82,14 @@ def _confirm(pivots: Record, side: int, bar: int, values: FloatArray, first: int
     highest = away * values[extreme]
     stands = bar - k >= k
     for j in range(max(extreme - k, 0), extreme):
-        stands = stands and highest > away * values[j]
+        stands &= highest > away * values[j]  # without a branch: it could not be predicted
     if stands:
         _note(pivots, side, bar - k, float(values[extreme]))
-    following = extreme + 1
+    following, best = extreme + 1, away * values[extreme + 1]
     for j in range(extreme + 2, at + 1):
-        if away * values[j] > away * values[following]:
-            following = j
+        here = away * values[j]
+        following = j if here > best else following
+        best = max(here, best)
     if side == LOWS:
         pivots.low_bar, pivots.low_price = first + following, values[following]
     else:

@@ -434,7 +434,7 @@ def _structure(settings: MarketSettings) -> Structure:
     void.decay, void.vol_ratio = settings.exhaust_momentum, settings.exhaust_vol
     size = 1 << (max(settings.channel_bars, settings.momentum_bars) + 1).bit_length()
     queue, ends = np.zeros((2, size), np.int64), np.zeros((2, 2), np.int64)
-    return Structure(pivots, channel, void, np.zeros((3, size)), queue, ends)
+    return Structure(pivots, channel, void, np.zeros((3, 2 * size)), queue, ends)
 
 
 def _limits(settings: MarketSettings) -> Records:
