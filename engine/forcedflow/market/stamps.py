@@ -125,7 +125,7 @@ def estimate_open_interest(bars: Bars, settings: MarketSettings, *, sessions: bo
 
 
 def _known(closes: IntArray, available_at: IntArray, bar: IntArray) -> IntArray:
-    """Return the first bar, of those from ``bar`` on, at whose close each value is available; past the last for none."""
+    """Return the first bar from ``bar`` on at whose close each value is available; past the last one for none."""
     known = bar + (closes[bar] < available_at)  # nearly always that close itself or the next: no search
     late = np.flatnonzero(closes[np.minimum(known, len(closes) - 1)] < available_at)
     known[late] = np.searchsorted(closes, available_at[late])

@@ -96,7 +96,8 @@ class MarketPass:
     snapshots
         At how many evenly spaced closes the map is kept for drawing, the last bar's among them.
     event_rows
-        Rows of the event buffer to begin with; it grows, and its size changes nothing.
+        Rows of the event buffer to begin with, a sixteenth of the bars if left out; it grows, and its size changes
+        nothing.
     log_swept
         Whether to list which bins burned in each bar, and with how much mass (:meth:`swept`).
     span
@@ -109,7 +110,7 @@ class MarketPass:
         settings: MarketSettings | None = None,
         *,
         snapshots: int = 0,
-        event_rows: int = 4096,
+        event_rows: int | None = None,
         log_swept: bool = False,
         span: Span | None = None,
     ) -> None:
@@ -127,7 +128,7 @@ class MarketPass:
         """Number of the first bar of the dataset at hand."""
         self._columns = _columns(bars)
         self._window = 0  # number of the bar in the first row of the columns: some bars are kept to look back at
-        self._rows = records(EVENT, event_rows)
+        self._rows = records(EVENT, event_rows or max(len(bars) // 16, ROWS_PER_BAR))
         self._used = 0
         self._swept = records(SWEPT_BIN, 0) if log_swept else None
         self._market = np.zeros((MARKET_ROWS, len(bars)))
@@ -326,9 +327,8 @@ class MarketPass:
 
     def events(self, since: int = 0) -> Events:
         """Return the events of the bars at hand from row ``since`` on, in their order (bar, kind, side, group)."""
-        rows = self._rows[since : self._used]
-        rows = rows[np.lexsort(tuple(rows[name] for name in ("group", "side", "kind", "bar")))]
-        return Events.of_rows(rows)
+        rows = self._rows.view(np.ndarray)[since : self._used]
+        return Events.of_rows(rows.take(np.lexsort([rows[name] for name in ("group", "side", "kind", "bar")])))
 
     def swept(self) -> SweptMass | None:
         """Return what was swept in the bars at hand, bin by bin; None where it was not listed."""
