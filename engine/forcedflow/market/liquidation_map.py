@@ -55,7 +55,7 @@ class LiquidationMap(PriceMap):
     @property
     def open_interest(self) -> float:
         """Open interest at the last settled stamps, base units."""
-        return float(self._arrays.head.oi[0])
+        return self._arrays.head["oi"].item()  # type: ignore[no-any-return]
 
     @property
     def coverage(self) -> tuple[float, float]:

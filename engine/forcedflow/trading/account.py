@@ -137,13 +137,15 @@ class Account:
         """
         if not len(events):
             return
-        if events.bar[0] < self._stop - 1:
-            raise AccountError(f"event of bar {events.bar[0]} comes late: bar {self._stop - 1} was traded already")
+        if (first := events.rows["bar"][0]) < self._stop - 1:
+            raise AccountError(f"event of bar {first} comes late: bar {self._stop - 1} was traded already")
         start, self._announced = self._announced, self._announced + len(events)
-        self._signals = _room(self._signals, self._announced)
+        if len(self._signals) < self._announced:
+            self._signals = _room(self._signals, self._announced)
+            self._signal_bar = self._signals["bar"]
+        new = self._signals.view(np.ndarray)[start : self._announced]
         for column in ("bar", "kind", "group"):
-            self._signals[column][start : self._announced] = getattr(events, column)
-        self._signal_bar = self._signals["bar"]
+            new[column] = events.rows[column]
         self._last = events
 
     def hear(self, count: int) -> None:
