@@ -105,6 +105,7 @@ class Account:
             lots=np.zeros(0, np.int64),
             taken=np.zeros(1, np.bool_),
             table=records(kernel.BRACKET_ROW, len(self._market.rules.brackets)),
+            levels=records(kernel.LEVEL_ROW, 0),
         )
         self._funded = records(kernel.FUNDED_ROW, len(self._market.rules.funding))
         self._book = _Book(self._state.book)
@@ -313,6 +314,7 @@ class Account:
             state.orders[: self._asked],
             state.fills[: book.fills.item()],
             self._funded[: book.funded.item()],
+            state.levels[: book.levels.item()],
             self._stop,
             self._settings,
         )
@@ -405,6 +407,9 @@ class Account:
                 working=_room(state.working, self._asked),
                 lots=_room(state.lots, self._asked),
             )
+            if self._settings.margin != "none":
+                count = 3 * self._asked + len(self._funded) + len(self._market.rules.schedules)
+                self._state = self._state._replace(levels=_room(state.levels, count))
         return start
 
 
