@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,11 +113,11 @@ class Replay:
         self._listen = frozenset(hears if listen is None else map(EventKind.of, listen))
         rules = settings_of(MarketSettings, market, "market")
         costs, self.notes = with_venue_fees(settings_of(AccountSettings, account, "account"), data)
-        # The market runs ahead of the loop, and its events are handed out one by one: to stop it at each of them costs
-        # a hundred times more. Once somebody looks at the map, a second pass catches up and keeps step with the loop.
-        self._fresh = partial(MarketPass, data, rules, snapshots=snapshots)
-        self._ahead = self._fresh()
-        self._live: MarketPass | None = None
+        # The market runs ahead of the loop, a block at a time, and its events are handed out one by one: to stop at
+        # each costs more. Once somebody looks at the map, it goes back within the block and keeps step with the loop.
+        self._ahead = MarketPass(data, rules, snapshots=snapshots)
+        self._begun = self._ahead.mark()
+        self._in_step = False
         policy = Policy(conflict="add", max_open=1_000_000) if self.strategy is None else self.strategy
         # A bar's fills meet what that bar swept: a pass made for the list shows the account nothing that comes later.
         swept = make_tape(data, rules, snapshots=0, log_swept=True).swept if costs.participation > 0.0 else None
@@ -137,7 +136,7 @@ class Replay:
     @property
     def map(self) -> LiquidationMap:
         """The liquidation map at the close of the current bar."""
-        return self._in_step().map
+        return self._now().map
 
     @property
     def bar(self) -> int:
@@ -159,28 +158,32 @@ class Replay:
         answer = None if self.strategy is None else answering(self.strategy, Market(self), self.account)
         seen, total, market = 0, len(self._data.bars), self._ahead
         while market.bar < total:
-            market.advance(market.bar + _AHEAD)
-            events, seen = market.events(seen), market.event_count
+            if self._in_step:
+                market.advance(None, listen | hears)
+            else:
+                self._begun = market.mark()
+                market.advance(market.bar + _AHEAD)
+            end, events, seen = market.bar, market.events(seen), market.event_count
             for event in hear(self.account, events, listen | hears):
                 self._event = event
-                if self._live is not None:
-                    self._live.advance(event.bar + 1)
+                if self._in_step:
+                    market.advance(event.bar + 1)
                 if answer is not None and event.kind in hears:
                     answer(event)
                 if event.kind in listen:
                     yield event
-            self._event, self._bar = None, market.bar - 1
-            if self._live is not None:
-                self._live.advance(market.bar)
+            self._event, self._bar = None, end - 1
+            market.advance(end)
         self._account.advance(total - 1)
 
-    def _in_step(self) -> MarketPass:
+    def _now(self) -> MarketPass:
         """Return the market at the close of the current bar; from now on it keeps step with the loop."""
-        if self._live is None:
-            over = self.bar + 1 == len(self._data.bars)  # nothing left to run ahead into
-            self._live = self._ahead if over else self._fresh()
-            self._live.advance(self.bar + 1)
-        return self._live
+        if not self._in_step:
+            self._in_step = True
+            if self._ahead.bar > self.bar + 1:
+                self._ahead.rewind(self._begun)
+                self._ahead.advance(self.bar + 1)
+        return self._ahead
 
     def finish(self) -> Trading:
         """Take what is left of the bars, and return the account's tables."""
@@ -190,4 +193,4 @@ class Replay:
 
     def tape(self) -> Tape:
         """Return bars, events and map so far, as a batch run would have made them."""
-        return self._in_step().tape()
+        return self._now().tape()

@@ -505,6 +505,7 @@ EQUITY: Final = {
     "cash": "float64",  # what would be left if the position were worth nothing: equity - position * close
     "equity": "float64",
     "drawdown": "float64",  # share below the highest equity so far, initial equity included
+    "liquidation": "float64",  # nearest price at which what is held is liquidated, as known at the close; NaN for none
 }
 BLIND_EQUITY: Final = {  # of blind accounts at some closes: least, median, largest; NaN where there is no contrast
     "bar": "int64",

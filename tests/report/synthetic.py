@@ -107,6 +107,7 @@ def synthetic_equity(bars: dict[str, Any], trades: dict[str, Any]) -> dict[str, 
     columns = {
         "bar": np.arange(count), "ts": bars["ts"] + interval, "close": bars["close"], "position": position,
         "cash": equity - position * bars["close"], "equity": equity, "drawdown": 1.0 - equity / peak,
+        "liquidation": np.full(count, np.nan),
     }  # fmt: skip
     return table(EQUITY, columns)
 

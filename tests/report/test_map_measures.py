@@ -205,7 +205,9 @@ def test_the_distance_from_the_own_liquidation_by_hand() -> None:
     assert liquidation_distance(equity, market) == pytest.approx(math.log(110 / 108) / 0.01)
     level[2] = np.nan
     assert liquidation_distance(equity, market) == pytest.approx(math.log(95 / 90) / 0.01)
-    assert math.isnan(liquidation_distance({"bar": np.arange(4)}, market))
+    level[0] = 97.0  # price went through it: no distance is left
+    assert liquidation_distance(equity, market) == 0.0
+    assert math.isnan(liquidation_distance(equity | {"liquidation": np.full(4, np.nan)}, market))
 
 
 def test_slippage_saved_by_hand() -> None:

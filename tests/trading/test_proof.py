@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 
 import forcedflow as ff
 from conftest import skip
-from forcedflow.data.series import VenueData
+from forcedflow.data.series import Funding, VenueData
 from forcedflow.errors import VenueError
 from forcedflow.kernels.touch import extremes, next_touch
 from forcedflow.report.interop import replayed
+from forcedflow.report.map_measures import liquidation_distance
 from forcedflow.settings import AccountSettings
 from forcedflow.tables import EventKind, Side, SweptMass
 from forcedflow.trading.account import Account
@@ -131,6 +133,68 @@ def test_cross_liquidation_is_the_venues_price_for_all_of_the_cash(
     (lot,) = account.open_trades
     assert lot.qty == qty
     assert lot.liquidation == pytest.approx(np.nan if expected is None else expected, rel=1e-9, nan_ok=True)
+
+
+# A tenth of a coin, or 6000 contracts of a dollar, at 60 000; .4% of maintenance on Binance, .5% on Bybit. Isolated at
+# ten times: (6000 - 600) / .996 / .1, (6000 + 600) / 1.004 / .1, 6000 / (.11 / 1.005), 6000 / (.09 / .995).
+# Cross on 1000 dollars, or .02 coins: (6000 - 1000) / .996 / .1 and so on.
+BY_HAND = [
+    ("binance-um", "isolated", 1, 54_216.867470),
+    ("binance-um", "isolated", -1, 65_737.051793),
+    ("binance-um", "cross", 1, 50_200.803213),
+    ("binance-um", "cross", -1, 69_721.115538),
+    ("bybit-inverse", "isolated", 1, 54_818.181818),
+    ("bybit-inverse", "isolated", -1, 66_333.333333),
+    ("bybit-inverse", "cross", 1, 50_250.0),
+    ("bybit-inverse", "cross", -1, 74_625.0),
+]
+
+
+@pytest.mark.parametrize(("name", "margin", "side", "expected"), BY_HAND)
+def test_equity_says_where_the_position_would_be_liquidated(name: str, margin: str, side: int, expected: float) -> None:
+    """From the close of the bar that entered on; and how near price came to it, in ATR of 1%."""
+    linear = name == "binance-um"
+    rule = Rule.of(name, "BTCUSDT" if linear else "BTCUSD")
+    qty, cash = (0.1, 1000.0) if linear else (6000.0, 0.02)
+    rows: list[Row] = [(60_000, 61_000, 59_000, 60_000), (60_000, 60_500, 59_500, 60_000)]
+    given = {"margin": margin, "leverage": 10.0, "cash": cash, "max_leverage": 10.0}
+    equity = held(rule, side, 60_000.0, qty, [*rows, rows[1]], **given).result().equity
+    assert equity["liquidation"] == pytest.approx([np.nan, *[expected] * 4], nan_ok=True)
+    bars = {"close": np.full(5, 60_000.0), "atr": np.full(5, 0.01)}
+    bars |= {"high": np.array([6e4, 6e4, 61e3, 60.5e3, 60.5e3]), "low": np.array([6e4, 6e4, 59e3, 59.5e3, 59.5e3])}
+    nearest = 59_000 / expected if side > 0 else expected / 61_000
+    assert liquidation_distance(equity, bars) == pytest.approx(100 * math.log(nearest))
+
+
+def test_the_liquidation_price_follows_funding_and_the_way_out() -> None:
+    """A long pays 1% of 6000: 60 less on the account, (6000 - 940) / .996 / .1; nothing is held after the exit."""
+    rows = make_bars([(60_000.0,) * 4] * 7)
+    venue = VenueData("binance-um", "BTCUSDT", "linear", "none", None, Funding.from_columns([rows.ts[3]], [0.01]))
+    costs = {"maker_fee": 0, "taker_fee": 0, "half_spread_bps": 0, "cash": 1000, "max_leverage": 10, "margin": "cross"}
+    account = Account(Exchange(rows, venue=venue), AccountSettings(**costs), Policy())
+    account.observe(make_events(rows, [(0, EventKind.ZONE_NEAR, 1, 1)]))
+    account.submit(1, size=0.1, size_rule="units", hold=4)
+    account.advance(6)
+    before, after = 50_200.803213, 50_803.212851
+    found = account.result().equity["liquidation"]
+    assert found == pytest.approx([np.nan, before, before, after, after, np.nan, np.nan], nan_ok=True)
+
+
+def test_the_liquidation_price_follows_a_new_maintenance_table() -> None:
+    """COMEX silver, 11% and from 2 February 2026 on 15%: (240 000 - 100 000) / .89 / 4000, then / .85 / 4000."""
+    bars = make_bars([(60.0,) * 4] * 6)
+    raised = load_venue("comex").symbol("SI").schedules[-1].effective_ns
+    bars = replace(bars, ts=bars.ts - bars.ts[3] + raised)
+    costs = {"maker_fee": 0, "taker_fee": 0, "half_spread_bps": 0, "cash": 1e5, "max_leverage": 3, "margin": "cross"}
+    account = Account(
+        Exchange(bars, venue=VenueData("comex", "SI", "linear", "none")), AccountSettings(**costs), Policy()
+    )
+    account.observe(make_events(bars, [(0, EventKind.ZONE_NEAR, 1, 1)]))
+    account.submit(1, size=4000, size_rule="units")
+    account.advance(5)
+    before, after = 39.325843, 41.176471
+    found = account.result().equity["liquidation"]
+    assert found == pytest.approx([np.nan, before, before, after, after, after], nan_ok=True)
 
 
 BINANCE = Rule.of("binance-um", "BTCUSDT")

@@ -80,12 +80,16 @@ class OpenInterest:
 
         That thins a series finer than the bars; a stamp that is a few seconds late keeps its own time.
         """
-        picked = np.searchsorted(self.stamp, bars.close_ts)
-        inside = picked < len(self)
-        inside[inside] &= self.stamp[picked[inside]] < bars.close_ts[inside] + bars.interval
-        rows = picked[inside]  # ascending: np.unique would hash and sort them again, slower than the market pass
-        rows = rows[np.diff(rows, prepend=-1) > 0]
+        rows, _ = self.rows_at_closes(bars)
         return OpenInterest(*(_frozen(column[rows]) for column in (self.stamp, self.available_at, self.value)))
+
+    def rows_at_closes(self, bars: Bars) -> tuple[IntArray, IntArray]:
+        """Return the rows of :meth:`at_closes`, and for each the bar whose close it describes; both ascend."""
+        closes = bars.close_ts
+        row = np.searchsorted(self.stamp, closes)
+        has = row < len(self)
+        has[has] = self.stamp[row[has]] - closes[has] < bars.interval  # so no two bars have the same row
+        return row[has], np.flatnonzero(has)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -228,7 +228,22 @@ def _place(state: State, venue: Venue, rules: Record, number: int, close: float)
 
 
 @lean_kernel
-def _watch(state: State, venue: Venue, rules: Record) -> None:
+def _note_level(state: State, close: float, above: float, below: float) -> None:
+    """Write down the nearest price of own liquidation where it has changed since the last close."""
+    book, level = state.book[0], np.nan
+    if above < np.inf or below > -np.inf:
+        level = above if below <= 0.0 or above * below <= close * close else below
+    if book.levels > 0 and state.levels[book.levels - 1].bar == book.bar - 1:
+        book.levels -= 1
+    before = state.levels[book.levels - 1].price if book.levels > 0 else np.nan
+    if level != before and (level == level or before == before):  # noqa: PLR0124  (NaN: none)
+        row = state.levels[book.levels]
+        row.bar, row.price = book.bar - 1, level
+        book.levels += 1
+
+
+@lean_kernel
+def _watch(state: State, venue: Venue, rules: Record, prices: Prices) -> None:
     """Reckon the nearest levels above and below, the next bar that must be looked at, and the kinds listened to."""
     book = state.book[0]
     up, down, wake, mask = np.inf, -np.inf, NEVER, 0
@@ -271,6 +286,8 @@ def _watch(state: State, venue: Venue, rules: Record) -> None:
                 mark_down = book.liquidation
             if book.position < 0.0 and book.liquidation < mark_up:
                 mark_up = book.liquidation
+    if rules.margin != NO_MARGIN and book.bar > 0:
+        _note_level(state, float(prices.close[book.bar - 1]), mark_up, mark_down)
     if rules.marked == 0:
         up, down = min(up, mark_up), max(down, mark_down)
     book.up, book.down, book.mark_up, book.mark_down, book.wake, book.mask = up, down, mark_up, mark_down, wake, mask
@@ -316,7 +333,7 @@ def advance(
         if book.watched == 0:
             while book.funding < len(venue.funding) and venue.funding[book.funding].bar < book.bar:
                 book.funding += 1  # nothing was held
-            _watch(state, venue, rules)
+            _watch(state, venue, rules, prices)
         signal = next_signal(
             signals, book.mask, book.signal, orders[book.placed].event if book.placed < asked else heard
         )

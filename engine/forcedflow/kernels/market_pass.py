@@ -49,7 +49,9 @@ __all__ = [
     "VOL_SHORT",
     "ZONE",
     "BarColumns",
+    "Findings",
     "Structure",
+    "Watch",
     "advance",
 ]
 
@@ -122,6 +124,21 @@ class BarColumns(NamedTuple):
     volume: FloatArray
     trigger_high: FloatArray  # mark price range where it is known bar by bar, else high and low themselves
     trigger_low: FloatArray
+
+
+class Watch(NamedTuple):
+    """What the pass remembers of zones and pace, and what it judges them by."""
+
+    zones: Records  # shape (2,), ZONE: the tracked zone below and above price
+    averages: Records  # shape (1,)
+    limits: Records  # shape (1,)
+
+
+class Findings(NamedTuple):
+    """Where the pass writes what it finds."""
+
+    rows: Records  # EVENT
+    market: FloatArray  # shape (MARKET_ROWS, n): what the pass adds to each bar of the window
 
 
 class Structure(NamedTuple):
@@ -495,13 +512,10 @@ def _finish(
 def advance(
     columns: BarColumns,
     arrays: MapArrays,
-    zones: Records,
-    averages: Record,
-    limits: Record,
+    watch: Watch,
     structure: Structure,
-    rows: Records,
+    findings: Findings,
     rows_used: int,
-    market: FloatArray,
     swept: Records | None,
     room_below: float,
     room_above: float,
@@ -514,16 +528,15 @@ def advance(
 ) -> tuple[int, int, int]:
     """Take the market through bars ``start`` to ``stop - 1``.
 
+    Arrays come in tuples: numba takes 2 microseconds to look at a record that comes by itself, and a loop that looks at
+    the map calls this at every event.
+
     Parameters
     ----------
-    zones
-        Shape (2,), ``ZONE``: the tracked zone below and above price.
-    structure
-        Pivots, channel, voids and the last bars.
-    rows, rows_used
-        ``EVENT`` rows and how many are taken; events of a bar are in the order in which they were found.
-    market
-        Shape (MARKET_ROWS, n): what the pass adds to each bar of the window.
+    columns, arrays, watch, structure
+        The bars, the map, and what the pass remembers beside it.
+    findings, rows_used
+        Where to write, and how many rows are taken; events of a bar are in the order in which they were found.
     swept
         ``SWEPT_BIN`` rows for what burns; without them it is not listed, nor the code for it compiled.
     room_below, room_above
@@ -547,6 +560,8 @@ def advance(
     heads, venues, stored, flows, path, stamps, changes = arrays
     pivots, channel, void = structure.pivots[0], structure.channel[0], structure.void[0]
     recent, queue, ends = structure.recent, structure.queue, structure.ends
+    zones, averages, limits = watch.zones, watch.averages[0], watch.limits[0]
+    rows, market = findings
     ring = recent.shape[1] // 2 - 1
     head = heads[0]
     count = rows_used

@@ -23,6 +23,7 @@ __all__ = [
     "FUNDING_ROW",
     "INTRABARS",
     "KINDS",
+    "LEVEL_ROW",
     "MARGINS",
     "MOMENT_ROW",
     "ORDER_ROW",
@@ -225,6 +226,9 @@ FUNDED_ROW: Final = np.dtype(
 )
 """One funding payment that touched the account: ``row`` of the series, ``amount`` received, cash after it."""
 
+LEVEL_ROW: Final = np.dtype([("bar", "i8"), ("price", "f8")])
+"""From the close of a bar on the nearest price at which something held is liquidated: NaN for none."""
+
 BOOK_ROW: Final = np.dtype(
     [
         ("bar", "i8"),  # the next to trade
@@ -246,6 +250,7 @@ BOOK_ROW: Final = np.dtype(
         ("liquidation", "f8"),  # cross: price, NaN for none
         ("fresh", "i8"),  # that price was reckoned from the present cash, position and table
         # What is watched for, reckoned again once `watched` is 0
+        ("levels", "i8"),  # length of State.levels
         ("watched", "i8"),
         ("up", "f8"),
         ("down", "f8"),
@@ -294,6 +299,7 @@ class State(NamedTuple):
     lots: IntArray  # numbers of the open lots, in the order of their entries; room for all orders
     taken: BoolArray  # by slot: an order of the group works or was filled
     table: Records  # BRACKET_ROW of the maintenance table that holds; room for the longest
+    levels: Records  # LEVEL_ROW, where there is a margin: room for one a fill, a payment and a maintenance table
 
 
 class Venue(NamedTuple):

@@ -140,7 +140,8 @@ class Feed:
             flows, path = np.zeros((*arrays.flows.shape[:2], ring)), np.zeros((ring, arrays.path.shape[1]))
             flows[:, :, now], path[now] = arrays.flows[:, :, then], arrays.path[then]
             arrays = arrays._replace(flows=flows, path=path)
-        return arrays._replace(stamps=np.concatenate(known).view(np.recarray))
+        stamps = known[0] if len(known) == 1 else np.concatenate(known).view(np.recarray)
+        return arrays._replace(stamps=stamps)
 
 
 def _rules(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from forcedflow.market.price_map import PriceMap
-from forcedflow.tables import LAYERS
 
 if TYPE_CHECKING:
     from forcedflow.kernels import Records
@@ -18,6 +17,9 @@ __all__ = ["LiquidationMap"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+_CONTENT: Final = ("inverse", "face", "scale", "origin")
+"""Fields of a venue that say what its stored mass means."""
 
 
 class LiquidationMap(PriceMap):
@@ -53,7 +55,7 @@ class LiquidationMap(PriceMap):
     @property
     def open_interest(self) -> float:
         """Open interest at the last settled stamps, base units."""
-        return float(self._arrays.head.oi[0])
+        return self._arrays.head["oi"].item()  # type: ignore[no-any-return]
 
     @property
     def coverage(self) -> tuple[float, float]:
@@ -63,13 +65,16 @@ class LiquidationMap(PriceMap):
 
     def mass(self) -> FloatArray:
         """Return the mass of each layer in each bin, shape (4, g), layers as in ``tables.LAYERS``, base units."""
-        total = np.zeros((len(LAYERS), self._arrays.stored.shape[2]))
-        for venue, stored in zip(self.venues, self._arrays.stored, strict=True):
-            unit = venue.face / self.prices if venue.inverse else 1.0
-            for layer in range(len(LAYERS)):
-                side = layer % 2
-                moved = int(np.floor(venue.origin[side] + 0.5)) if layer < 2 else 0
-                total[layer] += _moved(stored[layer], moved) * venue.scale[side] * unit
+        arrays = self._arrays
+        total = np.zeros(arrays.stored.shape[1:])
+        venues: Any = zip(arrays.stored, *(arrays.venues[name] for name in _CONTENT), strict=True)
+        for stored, inverse, face, scale, origin in venues:
+            layers = stored * np.tile(scale, 2)[:, None]  # both layers of a side fade alike
+            for side, moved in enumerate(np.floor(origin + 0.5).astype(np.int64).tolist()):
+                layers[side] = _moved(layers[side], moved)  # stops stay where they are
+            if inverse:
+                layers *= face / self.prices
+            total += layers
         return total
 
     def take(self, arrays: MapArrays) -> None:

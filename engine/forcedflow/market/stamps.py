@@ -15,7 +15,7 @@ from forcedflow.settings import MarketSettings
 if TYPE_CHECKING:
     from forcedflow.data.bars import Bars
     from forcedflow.data.series import OpenInterest
-    from forcedflow.kernels import FloatArray, Records
+    from forcedflow.kernels import FloatArray, IntArray, Records
 
 __all__ = ["StampFeed", "estimate_open_interest", "memory", "stamps_of"]
 
@@ -46,18 +46,21 @@ class StampFeed:
         return self._estimated(bars, first) if oi is None else self._published(oi, bars, first)
 
     def _published(self, oi: OpenInterest, bars: Bars, first: int) -> Records:
-        oi, closes = oi.at_closes(bars), bars.close_ts
-        come = records(_WAITING, len(oi))
-        come.value, come.available_at = oi.value, oi.available_at
-        come.bar = first + np.searchsorted(closes, oi.stamp, side="right") - 1
-        waiting = np.concatenate((self._waiting, come)).view(np.recarray)
-        known = np.searchsorted(closes, waiting.available_at)
+        rows, at = oi.rows_at_closes(bars)
+        closes, old = bars.close_ts, self._waiting
+        available_at = np.concatenate((old.available_at, oi.available_at[rows]))
+        known = np.concatenate((np.searchsorted(closes, old.available_at), _known(closes, oi.available_at[rows], at)))
         known = np.maximum.accumulate(known)  # stamps are settled in their order
+        stamps = records(STAMP, len(known))
+        stamps.value[: len(old)], stamps.value[len(old) :] = old.value, oi.value[rows]
+        stamps.bar[: len(old)], stamps.bar[len(old) :] = old.bar, first + at
+        stamps.known = first + known
         usable = int(np.searchsorted(known, len(closes)))
-        stamps = records(STAMP, usable)
-        stamps.value, stamps.bar, stamps.known = waiting.value[:usable], waiting.bar[:usable], first + known[:usable]
-        self._waiting = waiting[usable:].copy()
-        return stamps
+        self._waiting = records(_WAITING, len(known) - usable)
+        later = slice(usable, None)
+        self._waiting.value, self._waiting.bar = stamps.value[later], stamps.bar[later]
+        self._waiting.available_at = available_at[later]
+        return stamps[:usable]
 
     def _estimated(self, bars: Bars, first: int) -> Records:
         per_day = self._bars_per_day(bars, first)
@@ -119,6 +122,14 @@ def estimate_open_interest(bars: Bars, settings: MarketSettings, *, sessions: bo
     A share of an average of past volume, the current bar's included, known at its close.
     """
     return StampFeed(settings, sessions=sessions).take(None, bars, 0)
+
+
+def _known(closes: IntArray, available_at: IntArray, bar: IntArray) -> IntArray:
+    """Return the first bar from ``bar`` on at whose close each value is available; past the last one for none."""
+    known = bar + (closes[bar] < available_at)  # nearly always that close itself or the next: no search
+    late = np.flatnonzero(closes[np.minimum(known, len(closes) - 1)] < available_at)
+    known[late] = np.searchsorted(closes, available_at[late])
+    return known
 
 
 def memory(stamps: Records, settled: int = -1) -> int:

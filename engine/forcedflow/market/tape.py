@@ -37,7 +37,9 @@ from forcedflow.kernels.market_pass import (
     VOLUME,
     ZONE,
     BarColumns,
+    Findings,
     Structure,
+    Watch,
     advance,
 )
 from forcedflow.kernels.structure import PIVOTS
@@ -80,6 +82,16 @@ _ROWS = {
 """Where the kernel writes the columns of ``tables.MARKET_BARS`` that need no more than a look."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a market pass stood."""
+
+    bar: int
+    used: int
+    shots: int
+    state: dict[str, npt.NDArray[Any]]
+
+
 class MarketPass:
     """Takes a dataset's market through its bars, all at once, event by event, or chunk by chunk.
 
@@ -96,7 +108,8 @@ class MarketPass:
     snapshots
         At how many evenly spaced closes the map is kept for drawing, the last bar's among them.
     event_rows
-        Rows of the event buffer to begin with; it grows, and its size changes nothing.
+        Rows of the event buffer to begin with, a sixteenth of the bars if left out; it grows, and its size changes
+        nothing.
     log_swept
         Whether to list which bins burned in each bar, and with how much mass (:meth:`swept`).
     span
@@ -109,7 +122,7 @@ class MarketPass:
         settings: MarketSettings | None = None,
         *,
         snapshots: int = 0,
-        event_rows: int = 4096,
+        event_rows: int | None = None,
         log_swept: bool = False,
         span: Span | None = None,
     ) -> None:
@@ -127,14 +140,12 @@ class MarketPass:
         """Number of the first bar of the dataset at hand."""
         self._columns = _columns(bars)
         self._window = 0  # number of the bar in the first row of the columns: some bars are kept to look back at
-        self._rows = records(EVENT, event_rows)
         self._used = 0
         self._swept = records(SWEPT_BIN, 0) if log_swept else None
-        self._market = np.zeros((MARKET_ROWS, len(bars)))
-        self._zones = records(ZONE, 2)
-        self._averages = _averages(self.settings)
+        rows = records(EVENT, event_rows or max(len(bars) // 16, ROWS_PER_BAR))
+        self._findings = Findings(rows, np.zeros((MARKET_ROWS, len(bars))))
+        self._watch = Watch(records(ZONE, 2), _averages(self.settings), _limits(self.settings))
         self._structure = _structure(self.settings)
-        self._limits = _limits(self.settings)
         last, count = len(bars) - 1, min(snapshots, len(bars))
         self._closes = np.unique(np.linspace(last, 0, count).astype(np.int64)) if count else np.empty(0, np.int64)
         self._shots: list[_Shot] = []
@@ -162,13 +173,10 @@ class MarketPass:
             self.bar, self._used, why = advance(
                 self._columns,
                 self.map.arrays,
-                self._zones,
-                self._averages[0],
-                self._limits[0],
+                self._watch,
                 self._structure,
-                self._rows,
+                self._findings,
                 self._used,
-                self._market,
                 self._swept,
                 self.feed.room_below,
                 self.feed.room_above,
@@ -188,8 +196,9 @@ class MarketPass:
         return False
 
     def _more_rows(self) -> None:
-        if len(self._rows) - self._used < ROWS_PER_BAR:
-            self._rows = _longer(self._rows, max(len(self._rows), 1024))
+        rows = self._findings.rows
+        if len(rows) - self._used < ROWS_PER_BAR:
+            self._findings = self._findings._replace(rows=_longer(rows, max(len(rows), 1024)))
         if self._swept is not None:
             self._swept = _longer(self._swept, max(len(self._swept), 2 * self.map.arrays.stored.shape[2]))
 
@@ -228,8 +237,8 @@ class MarketPass:
         pairs: Any = zip(self._columns, _columns(bars), strict=True)
         self._columns = BarColumns(*(np.concatenate((old[-kept:], new)) for old, new in pairs))
         market = np.zeros((MARKET_ROWS, kept + len(bars)))
-        market[:, :kept] = self._market[:, -kept:]
-        self._market = market
+        market[:, :kept] = self._findings.market[:, -kept:]
+        self._findings = self._findings._replace(market=market)
         self.dataset, self.first, self._window = dataset, end, end - kept
         self._used = 0
         self.map.arrays.head.listed = 0
@@ -249,7 +258,7 @@ class MarketPass:
         kept = min(_lookback(self.settings), len(self._columns.ts))
         saved = {name: values.copy() for name, values in self._state().items()}
         saved |= {f"bars {name}": values[-kept:] for name, values in self._columns._asdict().items()}
-        saved["market"] = self._market[:, -kept:]
+        saved["market"] = self._findings.market[:, -kept:]
         return checkpoint.write(file, self._facts() | {"bar": self.bar, "kept": kept, "span": _plain(self.span)}, saved)
 
     @classmethod
@@ -303,7 +312,7 @@ class MarketPass:
         """Return all that is remembered from bar to bar: arrays that the pass and its kernels write, by name."""
         arrays, structure = self.map.arrays, self._structure
         state = {name: getattr(arrays, name) for name in ("head", "venues", "stored", "flows", "path")}
-        state |= {"zones": self._zones, "averages": self._averages, **structure._asdict()}
+        state |= {"zones": self._watch.zones, "averages": self._watch.averages, **structure._asdict()}
         for v, feed in enumerate(self.feed.stamps):
             state |= {f"{name} {v}": values for name, values in feed.state.items()}
         return state
@@ -314,21 +323,35 @@ class MarketPass:
         # The margin changes of all venues lie in one row, and more data may have brought more of them.
         venues["next_change"][1:] += np.subtract(fresh.end_change, venues["end_change"])[:-1]
         venues["end_change"] = fresh.end_change
-        arrays = {name: found[name] for name in ("head", "venues", "stored", "flows", "path")}
-        self.map.take(self.map.arrays._replace(**arrays))
-        self._zones, self._averages = found["zones"], found["averages"]
-        self._structure = Structure(*(found[name] for name in Structure._fields))
-        for v, feed in enumerate(self.feed.stamps):
-            feed.state = {name: found[f"{name} {v}"] for name in feed.state}
-        self._market = saved["market"].copy()
+        self._adopt(found)
+        self._findings = self._findings._replace(market=saved["market"].copy())
         self.bar = bar
         self.first = self._window = bar - len(self._columns.ts)
 
+    def _adopt(self, state: dict[str, npt.NDArray[Any]]) -> None:
+        arrays = {name: state[name] for name in ("head", "venues", "stored", "flows", "path")}
+        self.map.take(self.map.arrays._replace(**arrays))
+        self._watch = self._watch._replace(zones=state["zones"], averages=state["averages"])
+        self._structure = Structure(*(state[name] for name in Structure._fields))
+        for v, feed in enumerate(self.feed.stamps):
+            feed.state = {name: state[f"{name} {v}"] for name in feed.state}
+
+    def mark(self) -> Mark:
+        """Return where the pass stands, to :meth:`rewind` to while the same bars are at hand."""
+        return Mark(self.bar, self._used, len(self._shots), {name: a.copy() for name, a in self._state().items()})
+
+    def rewind(self, mark: Mark) -> None:
+        """Go back to where a mark was made, which this uses up: the same bars then give the same bits once more."""
+        self.bar, self._used = mark.bar, mark.used
+        del self._shots[mark.shots :]
+        self._adopt(mark.state)
+
     def events(self, since: int = 0) -> Events:
         """Return the events of the bars at hand from row ``since`` on, in their order (bar, kind, side, group)."""
-        rows = self._rows[since : self._used]
-        rows = rows[np.lexsort(tuple(rows[name] for name in ("group", "side", "kind", "bar")))]
-        return Events.of_rows(rows)
+        rows = self._findings.rows.view(np.ndarray)[since : self._used]
+        if len(rows) == 1:  # as a loop that keeps step asks for them
+            return Events.of_rows(rows.copy())
+        return Events.of_rows(rows.take(np.lexsort([rows[name] for name in ("group", "side", "kind", "bar")])))
 
     def swept(self) -> SweptMass | None:
         """Return what was swept in the bars at hand, bin by bin; None where it was not listed."""
@@ -360,11 +383,11 @@ class MarketPass:
     @property
     def liquidity(self) -> tuple[FloatArray, FloatArray]:
         """Long volatility and average volume of a bar, as known before it: live columns, zero where not yet taken."""
-        return self._market[VOL_LONG], self._market[VOLUME]
+        return self._findings.market[VOL_LONG], self._findings.market[VOLUME]
 
     def market_bars(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the pass added to the bars at hand that were taken, columns of ``tables.MARKET_BARS``."""
-        done = self._market[:, self.first - self._window : self.bar - self._window]
+        done = self._findings.market[:, self.first - self._window : self.bar - self._window]
         columns = {name: done[row] for name, row in _ROWS.items()} | {"channel": done[TESTED].astype(np.int64)}
         for column in columns.values():
             column.setflags(write=False)

@@ -439,7 +439,7 @@ MEASURES: Final = (
     Measure(
         "liquidation_distance", "Nearest own liquidation", "ATR", "Risk by the map",
         "Least distance of price from the account's own liquidation price while a position was open.",
-        "min(|ln(worst price of the bar / liquidation price)| / ATR)",
+        "min(|ln(worst price of the bar / liquidation price)| / ATR), 0 where price reached it",
         "Under 5, one bad bar away. Empty where the account has no liquidation price.",
         _OURS,
         single=True,

@@ -172,15 +172,14 @@ def liquidation_distance(equity: Table, bars: Table) -> float:
     ----------
     equity
         With a column ``liquidation``: the price at which the position held at the bar's close would be liquidated, NaN
-        where nothing would be. Without that column there is no answer.
+        where nothing would be.
     bars
         Columns ``high``, ``low``, ``close`` and ``atr``.
     """
-    if "liquidation" not in equity:
-        return math.nan
     level, rows = equity["liquidation"][:-1], equity["bar"][1:]  # what is held at a close meets the next bar
-    worst = np.where(level < bars["close"][rows - 1], bars["low"][rows], bars["high"][rows])
-    away = np.abs(np.log(worst / level)) / bars["atr"][rows]
+    below = level < bars["close"][rows - 1]
+    away = np.log(np.where(below, bars["low"][rows] / level, level / bars["high"][rows]))
+    away = np.maximum(away, 0.0) / bars["atr"][rows]  # it was reached, and may have been gapped through
     away = away[np.isfinite(away)]
     return float(away.min()) if len(away) else math.nan
 

@@ -105,6 +105,7 @@ class Account:
             lots=np.zeros(0, np.int64),
             taken=np.zeros(1, np.bool_),
             table=records(kernel.BRACKET_ROW, len(self._market.rules.brackets)),
+            levels=records(kernel.LEVEL_ROW, 0),
         )
         self._funded = records(kernel.FUNDED_ROW, len(self._market.rules.funding))
         self._book = _Book(self._state.book)
@@ -137,13 +138,15 @@ class Account:
         """
         if not len(events):
             return
-        if events.bar[0] < self._stop - 1:
-            raise AccountError(f"event of bar {events.bar[0]} comes late: bar {self._stop - 1} was traded already")
+        if (first := events.rows["bar"][0]) < self._stop - 1:
+            raise AccountError(f"event of bar {first} comes late: bar {self._stop - 1} was traded already")
         start, self._announced = self._announced, self._announced + len(events)
-        self._signals = _room(self._signals, self._announced)
+        if len(self._signals) < self._announced:
+            self._signals = _room(self._signals, self._announced)
+            self._signal_bar = self._signals["bar"]
+        new = self._signals.view(np.ndarray)[start : self._announced]
         for column in ("bar", "kind", "group"):
-            self._signals[column][start : self._announced] = getattr(events, column)
-        self._signal_bar = self._signals["bar"]
+            new[column] = events.rows[column]
         self._last = events
 
     def hear(self, count: int) -> None:
@@ -311,6 +314,7 @@ class Account:
             state.orders[: self._asked],
             state.fills[: book.fills.item()],
             self._funded[: book.funded.item()],
+            state.levels[: book.levels.item()],
             self._stop,
             self._settings,
         )
@@ -403,6 +407,9 @@ class Account:
                 working=_room(state.working, self._asked),
                 lots=_room(state.lots, self._asked),
             )
+            if self._settings.margin != "none":
+                count = 3 * self._asked + len(self._funded) + len(self._market.rules.schedules)
+                self._state = self._state._replace(levels=_room(state.levels, count))
         return start
 
 

@@ -95,7 +95,7 @@ def hear(desk: Desk, events: Events, kinds: Collection[EventKind]) -> Iterator[E
     """
     desk._told = desk._now = 0
     desk._account.announce(events)
-    for row, kind in enumerate(events.kind.tolist()):
+    for row, kind in enumerate(events.rows["kind"].tolist()):
         if kind in kinds:
             desk._now = row + 1
             yield Event(events, row, kind)

@@ -44,14 +44,20 @@ class Trading:
 
 
 def tabulate(
-    market: Exchange, asked: Rows, filled: Rows, funded: Rows, traded: int, settings: AccountSettings
+    market: Exchange,
+    asked: Rows,
+    filled: Rows,
+    funded: Rows,
+    levels: Rows,
+    traded: int,
+    settings: AccountSettings,
 ) -> Trading:
     """Make the tables of an account.
 
     Parameters
     ----------
-    asked, filled, funded
-        Rows of the kernel's ``ORDER_ROW``, ``FILL_ROW`` and ``FUNDED_ROW``.
+    asked, filled, funded, levels
+        Rows of the kernel's ``ORDER_ROW``, ``FILL_ROW``, ``FUNDED_ROW`` and ``LEVEL_ROW``.
     traded
         How many bars were traded.
     """
@@ -97,7 +103,7 @@ def tabulate(
         _copied(fills, FILLS),
         _copied(_trades(market, asked, filled, trade, number, traded), TRADES),
         _copied(funding, FUNDING),
-        _copied(_equity(market, filled, funded, traded, settings.cash), EQUITY),
+        _copied(_equity(market, filled, funded, levels, traded, settings.cash), EQUITY),
         len(np.unique(filled["bar"][filled["ambiguous"] == 1])),
         int(np.count_nonzero(unpriced)),
     )
@@ -274,7 +280,7 @@ def _between(extreme: np.ufunc, column: FloatArray, start: IntArray, stop: IntAr
     return np.where(stop > last, extreme(extremes, column[last]), extremes)
 
 
-def _equity(market: Exchange, filled: Rows, funded: Rows, traded: int, cash: float) -> Table:
+def _equity(market: Exchange, filled: Rows, funded: Rows, levels: Rows, traded: int, cash: float) -> Table:
     """Reckon equity at each close from the state after the last fill or payment, never by adding up bars."""
     bar = np.concatenate((funded["bar"], filled["bar"]))
     order = np.argsort(bar, kind="stable")  # payments come before the fills of their bar
@@ -292,6 +298,9 @@ def _equity(market: Exchange, filled: Rows, funded: Rows, traded: int, cash: flo
     np.maximum(drawdown, cash, out=drawdown)
     np.divide(equity, drawdown, out=drawdown)
     np.subtract(1.0, drawdown, out=drawdown)
+    liquidation = np.repeat(
+        np.concatenate(([np.nan], levels["price"])), np.diff(levels["bar"], prepend=0, append=traded)
+    )
     return {
         "bar": market.numbers[:traded],
         "ts": market.close_ts[:traded],
@@ -300,6 +309,7 @@ def _equity(market: Exchange, filled: Rows, funded: Rows, traded: int, cash: flo
         "cash": cash_held,
         "equity": equity,
         "drawdown": drawdown,
+        "liquidation": liquidation,
     }
 
 
