@@ -383,6 +383,11 @@ def test_forced_flow_fills_without_impact_within_its_bounds() -> None:
     assert fills["impact_cost"].tolist() == pytest.approx([0, 4 * 97 * move])
 
 
+def test_nothing_meets_forced_flow_that_was_not_listed() -> None:
+    with pytest.raises(ff.ForcedFlowError, match="make the tape with log_swept=True"):
+        Account(make_bars([FLAT]), FREE.model_copy(update={"participation": 0.5}), Policy())
+
+
 # --- What no account may do ---
 
 

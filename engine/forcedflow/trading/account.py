@@ -81,7 +81,8 @@ class Account:
     Raises
     ------
     AccountError
-        For ``intrabar = drill`` where there are no finer bars.
+        For ``intrabar = drill`` where there are no finer bars, and for ``participation`` where nobody listed what was
+        swept.
     """
 
     def __init__(self, market: Exchange | Bars, settings: AccountSettings, policy: Policy) -> None:
@@ -91,6 +92,8 @@ class Account:
         self._rules = _rules(self._market, settings, policy)
         if settings.intrabar == "drill" and not self._market.finer:
             raise AccountError("intrabar = drill needs the dataset's finer bars, and it names none")
+        if settings.participation > 0 and not len(self._market.detail.swept_start):
+            raise AccountError("participation > 0 needs what each bar swept: make the tape with log_swept=True")
         detailed = settings.intrabar in {"path", "drill"} or settings.participation > 0
         self._detail = self._market.detail if detailed else None
         self._once = policy.once_per_group
