@@ -59,7 +59,7 @@ function fixed(digits) {
   return FIXED.get(digits);
 }
 const [SHORT, COMPACT] = ["standard", "compact"].map((notation) => new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3, notation }));
-const number = (value, digits) => (value === null || Number.isNaN(value) ? "–" : fixed(digits).format(value).replace("-", "−"));
+const number = (value, digits) => (value === null || Number.isNaN(value) ? "–" : fixed(digits).format(value).replace(/^-(?=[0.,]*$)/, "").replace("-", "−"));
 const signed = (value, digits) => (value > 0 ? "+" : "") + number(value, digits);
 const short = (value) => (value >= 1e5 ? COMPACT : SHORT).format(value);
 const share = (value) => `${Number((100 * value).toPrecision(2))}%`;
