@@ -24,6 +24,7 @@ BEST: Final = "var(--warn)"
 
 _WIDE: Final = 420.0
 _LEFT: Final = 58.0
+_TALL: Final = 204.0  # so that heatmaps side by side are equally high
 _FITS: Final = 12  # columns in which a number has room
 _APART: Final = 17.0  # of labels on an upright axis
 
@@ -40,7 +41,7 @@ def heatmap_figure(picture: Mapping[str, Any], score: str) -> str:
     known = cells[np.isfinite(cells)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
     wide = (_WIDE - _LEFT - 4.0) / len(xs)
-    tall = min(max(300.0 / len(ys), 9.0), 34.0)
+    tall = min(max(_TALL / len(ys), 9.0), 68.0)
     bottom = 20.0 + tall * len(ys)
     better = axis(high, low, 0.0, 1.0) if score.startswith("-") else axis(low, high, 0.0, 1.0)
     drawn = []

@@ -53,5 +53,6 @@ function placeTip(tip, point, stage, table) {
   tip.replaceChildren(table);
   const wide = stage.scale.width() - 4, high = stage.host.clientHeight - 6, { x, y } = point;
   const across = x < wide / 2 ? `min(${x + 16}px, ${wide}px - 100%)` : `${x - 16}px - 100%`;
-  tip.style.transform = `translate(max(4px, ${across}), max(4px, min(${y + 14}px, ${high}px - 100%)))`;
+  const down = y < high / 2 ? `min(${y + 14}px, ${high}px - 100%)` : `${y - 14}px - 100%`;
+  tip.style.transform = `translate(max(4px, ${across}), max(4px, ${down}))`;
 }
