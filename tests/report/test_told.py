@@ -79,10 +79,10 @@ def test_a_sweep_is_drawn_with_its_plateau(swept: ff.Sweep, tmp_path: Path) -> N
     figure = swept.plot(tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
     heat, shares = figure.axes
-    mesh, frame = (heat.collections[k] for k in (0, 1))
-    np.testing.assert_allclose(np.ma.filled(np.ma.getdata(mesh.get_array())), picture.scores)
-    drawn: Any = frame
-    assert len(drawn.get_segments()) == len(outline(set(picture.around)))
+    mesh: Any = heat.collections[0]
+    frame: Any = heat.collections[1]
+    np.testing.assert_allclose(np.ma.getdata(mesh.get_array()), picture.scores)
+    assert len(frame.get_segments()) == len(outline(set(picture.around)))
     marks = {line.get_label(): (int(line.get_ydata()[0]), int(line.get_xdata()[0])) for line in _lines(heat)}
     assert marks == {"plateau": picture.plateau, "best": picture.best}
     widths = {bar.get_width() for bar in _patches(shares)}
