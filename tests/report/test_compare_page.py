@@ -194,7 +194,9 @@ def test_a_sweep_in_which_nothing_traded_and_runs_alone(told: dict[str, Any]) ->
 
 def test_it_is_legible_at_two_widths_in_both_themes(opened: Opened) -> None:
     legible(opened)
-    opened.page.evaluate("document.querySelectorAll('text')[1].setAttribute('transform', 'translate(0 -200)')")
+    opened.page.evaluate(
+        "(([one, other]) => one.after(other.cloneNode(true), other))(document.querySelectorAll('text'))"
+    )
     opened.page.evaluate("document.querySelector('svg text').style.fill = 'var(--card)'")
     assert opened.ask(OVERLAPS)
     assert opened.ask(FAINT)
