@@ -21,6 +21,7 @@ __all__ = [
     "StrategyError",
     "VenueError",
     "did_you_mean",
+    "extra_needed",
 ]
 
 
@@ -86,6 +87,20 @@ class SettingsError(ForcedFlowError):
     """A setting or parameter that does not exist or is out of bounds."""
 
     code = "FF300"
+
+
+def extra_needed(what: str, package: str, extra: str, instead: str = "") -> SettingsError:
+    """Return what refuses to do ``what`` without a package that an optional extra installs.
+
+    Parameters
+    ----------
+    instead
+        What can be done without it.
+    """
+    return SettingsError(
+        f"{what} takes {package}, which is not installed: pip install 'forcedflow[{extra}]'"
+        + (f", or {instead}" if instead else "")
+    )
 
 
 class StrategyError(ForcedFlowError):

@@ -106,6 +106,11 @@ class Run:
     blind_equity: Table = field(default_factory=lambda: {n: np.zeros(0, dtype) for n, dtype in BLIND_EQUITY.items()})
     """Equity of accounts that trade the blind contrasts, at some closes; empty where none was traded."""
 
+    def __repr__(self) -> str:
+        trades, bars = len(self.trades["net"]), len(self.market_bars["ts"])
+        named = f"{self.config['strategy']} on {self.config['dataset']}"
+        return f"<Run of {named}: {bars:,} bars, {trades:,} trades; ff.Summary(run) shows its scorecard>"
+
     def frame(self, name: str) -> pd.DataFrame:
         """Return a table as a pandas frame, its times as UTC timestamps.
 

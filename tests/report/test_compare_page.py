@@ -15,7 +15,7 @@ from forcedflow.report.compare_figures import heatmap_figure, parallel_figure
 from forcedflow.report.compare_page import compare_page
 from forcedflow.report.curves import Curve, curves
 from forcedflow.report.svg import months, round_steps
-from report.browser import Opened
+from report.browser import FAINT, OVERLAPS, Opened, legible
 
 HOSTILE = '"><script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
 SPAN: dict[str, Any] = {"end": "2025-02-04"}
@@ -190,3 +190,24 @@ def test_a_sweep_in_which_nothing_traded_and_runs_alone(told: dict[str, Any]) ->
     alone = compare_page(told | {"readings": [], "walks": []})
     assert alone.startswith("<!doctype html>")
     assert "2 runs" in alone
+
+
+def test_it_is_legible_at_two_widths_in_both_themes(opened: Opened) -> None:
+    legible(opened)
+    opened.page.evaluate(
+        "(([one, other]) => one.after(other.cloneNode(true), other))(document.querySelectorAll('text'))"
+    )
+    opened.page.evaluate("document.querySelector('svg text').style.fill = 'var(--card)'")
+    assert opened.ask(OVERLAPS)
+    assert opened.ask(FAINT)
+
+
+def test_labels_of_an_axis_keep_apart() -> None:
+    scales = [{"name": "a", "ticks": [k / 1000 for k in range(40)], "places": [(k / 40) ** 3 for k in range(40)]}]
+    drawn = {"scales": scales, "scores": [0.1, 7.3], "settings": [0, 1], "points": [{"a": 0.0}, {"a": 0.039}]}
+    figure = parallel_figure(drawn | {"places": [[0.0], [1.0]]}, "sharpe", 1, None)
+    plates = [(float(x), float(y)) for x, y in re.findall(r'<rect x="([\d.]+)" y="([\d.]+)"', figure)]
+    for at in {x for x, _ in plates}:
+        heights = sorted(y for x, y in plates if x == at)
+        assert len(heights) >= 3
+        assert (np.diff(heights) >= 15.0).all()

@@ -18,7 +18,7 @@ from conftest import skip
 from forcedflow.errors import SettingsError
 from forcedflow.report import watch
 from forcedflow.report.film import Film
-from report.browser import PIXELS, Opened
+from report.browser import PIXELS, Opened, legible
 
 TOKEN = "a-token"
 
@@ -180,6 +180,11 @@ def test_keys(opened: Opened) -> None:
     opened.wait("forcedflow.player.bar === 999")
     opened.page.keyboard.press("PageDown")
     opened.wait("forcedflow.player.bar === 1049")
+
+
+def test_it_is_legible_at_two_widths_in_both_themes(opened: Opened) -> None:
+    legible(opened)
+    assert opened.troubles == []
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, served: Served) -> None:

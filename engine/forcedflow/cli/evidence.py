@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from forcedflow.cli.shell import Json, Set, app, market_setting, new_folder, print_json, print_table, progress_bar
+from forcedflow.cli.shell import Json, Set, app, market_setting, new_folder, print_blocks, print_json, progress_bar
 
 __all__ = ["evidence"]
 
@@ -58,16 +58,5 @@ def evidence(
         print_json({"report": str(folder / "evidence.html"), **told})
         return
     typer.echo(f"{data.title}\n")
-    for finding in told["findings"]:
-        typer.echo(f"{finding['title']}.\n{finding['sentence']}")
-        for caveat in finding["caveats"]:
-            typer.echo(f"! {caveat}")
-        print_table(("null", "effect", "95% interval", "p", "events", "days"), list(map(_test_row, finding["tests"])))
+    print_blocks(block for finding in found for block in finding.blocks())
     typer.echo(str(folder / "evidence.html"))
-
-
-def _test_row(test: dict[str, Any]) -> tuple[str, ...]:
-    if test["effect"] is None:
-        return (test["null"], "too few events", "", "", "", "")
-    interval = f"{test['low']:+.3g} to {test['high']:+.3g}"
-    return (test["null"], f"{test['effect']:+.3g}", interval, f"{test['p']:.3f}", str(test["n"]), str(test["days"]))

@@ -14,7 +14,9 @@ import typer
 from forcedflow.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from forcedflow.report.told import Block
 
 __all__ = [
     "Json",
@@ -26,6 +28,7 @@ __all__ = [
     "market_setting",
     "new_app",
     "new_folder",
+    "print_blocks",
     "print_json",
     "print_table",
     "progress_bar",
@@ -139,16 +142,20 @@ def progress_bar(what: str, *, quiet: bool, unit: str = "bars") -> Iterator[Call
 
 def print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], wraps: str | None = None) -> None:
     """Print a table; where it is too wide, the column ``wraps`` is folded, or all of them."""
-    from rich import box  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
 
-    table = Table(box=box.SIMPLE_HEAD)
-    for title in header:
-        table.add_column(title, overflow="fold", no_wrap=wraps is not None and title != wraps)
-    for row in rows:
-        table.add_row(*row)
-    Console(markup=False).print(table)
+    from forcedflow.report.told import rich_table  # noqa: PLC0415
+
+    Console(markup=False).print(rich_table(header, rows, wraps))
+
+
+def print_blocks(blocks: Iterable[Block]) -> None:
+    """Print lines and tables."""
+    for block in blocks:
+        for line in block.lines:
+            typer.echo(line)
+        if block.rows:
+            print_table(block.header, block.rows, block.wraps)
 
 
 def print_json(value: dict[str, Any]) -> None:

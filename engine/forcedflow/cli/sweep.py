@@ -14,6 +14,7 @@ from forcedflow.cli.shell import (
     app,
     check_out,
     new_folder,
+    print_blocks,
     print_json,
     print_table,
     progress_bar,
@@ -154,7 +155,6 @@ def _show_comparison(
     out: Path | None = None,
 ) -> None:
     from forcedflow.study.sweeps.compare import compare as read_all  # noqa: PLC0415
-    from forcedflow.study.sweeps.text import comparison_blocks  # noqa: PLC0415
 
     found = read_all(folders, score)
     if out is not None:
@@ -166,11 +166,7 @@ def _show_comparison(
     if as_json:
         print_json(facts | found.plain())
         return
-    for block in comparison_blocks(found):
-        for line in block.lines:
-            typer.echo(line)
-        if block.rows:
-            print_table(block.header, list(block.rows), block.wraps)
+    print_blocks(found.blocks())
     for folder, _ in found.sources:
         typer.echo(folder)
     if out is not None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from forcedflow.report.svg import axis, figure, line, number
+from forcedflow.report.svg import axis, figure, line, number, round_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["BEST", "PLATEAU", "fold_figure", "heatmap_figure", "parallel_figure", "response", "value_text"]
+__all__ = ["BEST", "PLATEAU", "fold_figure", "heatmap_figure", "outline", "parallel_figure", "response", "value_text"]
 
 PLATEAU: Final = "var(--good)"
 BEST: Final = "var(--warn)"
@@ -24,7 +24,9 @@ BEST: Final = "var(--warn)"
 
 _WIDE: Final = 420.0
 _LEFT: Final = 58.0
+_TALL: Final = 204.0  # so that heatmaps side by side are equally high
 _FITS: Final = 12  # columns in which a number has room
+_APART: Final = 17.0  # of labels on an upright axis
 
 
 def value_text(value: object) -> str:
@@ -39,7 +41,7 @@ def heatmap_figure(picture: Mapping[str, Any], score: str) -> str:
     known = cells[np.isfinite(cells)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
     wide = (_WIDE - _LEFT - 4.0) / len(xs)
-    tall = min(max(300.0 / len(ys), 9.0), 34.0)
+    tall = min(max(_TALL / len(ys), 9.0), 68.0)
     bottom = 20.0 + tall * len(ys)
     better = axis(high, low, 0.0, 1.0) if score.startswith("-") else axis(low, high, 0.0, 1.0)
     drawn = []
@@ -66,7 +68,11 @@ def heatmap_figure(picture: Mapping[str, Any], score: str) -> str:
     def place(cell: Sequence[int]) -> tuple[float, float]:
         return _LEFT + cell[1] * wide, bottom - (cell[0] + 1) * tall
 
-    drawn.append(_frame({tuple(cell) for cell in picture["around"]}, place, wide, tall))
+    edges = "".join(
+        f"M{_LEFT + a * wide:.1f} {bottom - b * tall:.1f}L{_LEFT + c * wide:.1f} {bottom - d * tall:.1f}"
+        for (a, b), (c, d) in outline({(cell[0], cell[1]) for cell in picture["around"]})
+    )
+    drawn.append(f'<path d="{edges}" stroke="{PLATEAU}" stroke-width="2.5" stroke-linecap="square" fill="none"/>')
     for cell, colour, shape in ((picture["plateau"], PLATEAU, "square"), (picture["best"], BEST, "circle")):
         if cell is not None:
             left, up = place(cell)
@@ -84,20 +90,18 @@ def heatmap_figure(picture: Mapping[str, Any], score: str) -> str:
     return figure(said, _WIDE, bottom + 34.0, "".join(drawn) + ticks + names)
 
 
-def _frame(cells: set[tuple[int, int]], place: Any, wide: float, tall: float) -> str:
-    """Draw the border of some cells."""
+def outline(cells: set[tuple[int, int]]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return the border of some cells (row, column) as edges between corners (across, up), rows counted upwards."""
     edges = []
     for row, column in sorted(cells):
-        left, up = place((row, column))
-        right, down = left + wide, up + tall
         sides = (
-            ((row + 1, column), (left, up, right, up)),
-            ((row - 1, column), (left, down, right, down)),
-            ((row, column - 1), (left, up, left, down)),
-            ((row, column + 1), (right, up, right, down)),
+            ((row + 1, column), ((column, row + 1), (column + 1, row + 1))),
+            ((row - 1, column), ((column, row), (column + 1, row))),
+            ((row, column - 1), ((column, row), (column, row + 1))),
+            ((row, column + 1), ((column + 1, row), (column + 1, row + 1))),
         )
-        edges += [f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}" for near, (a, b, c, d) in sides if near not in cells]
-    return f'<path d="{"".join(edges)}" stroke="{PLATEAU}" stroke-width="2.5" stroke-linecap="square" fill="none"/>'
+        edges += [edge for near, edge in sides if near not in cells]
+    return edges
 
 
 def _mark(x: float, y: float, colour: str, shape: str) -> str:
@@ -152,25 +156,31 @@ def parallel_figure(drawn: Mapping[str, Any], score: str, best: int | None, plat
             f"<title>{escape(said)}: {_told(scores[k])}</title></polyline>"
         )
     named = [(s["name"], s["ticks"], s["places"]) for s in scales]
-    steps = [low, (low + high) / 2.0, high] if high > low else [low]
-    named.append((score.removeprefix("-"), steps, [0.0, 0.5, 1.0][: len(steps)]))
-    axes = "".join(_upright(x, *each, y, k, len(at)) for k, (x, each) in enumerate(zip(at, named, strict=True)))
+    steps = round_steps(low, high)
+    named.append((score.removeprefix("-"), steps, [(v - low) / ((high - low) or 1.0) for v in steps]))
+    axes = "".join(_upright(x, *each, y) for x, each in zip(at, named, strict=True))
     names = ", ".join(s["name"] for s in scales)
     label = f"{len(scores)} settings as lines over {names} to their {score}, from {_told(low)} to {_told(high)}"
     return figure(label, wide, 300.0, "".join(lines) + axes)
 
 
-def _upright(x: float, name: str, ticks: Sequence[Any], places: Sequence[float], y: Any, k: int, count: int) -> str:
-    every = max(1, math.ceil(len(ticks) / 9))
-    anchor, offset = ("start", 7.0) if k < count - 1 else ("end", -7.0)
-    labels = "".join(
-        f'<text x="{x + offset:.1f}" y="{y(place) + 4:.1f}" text-anchor="{anchor}" paint-order="stroke" '
-        f'stroke="var(--card)" stroke-width="3">{escape(_short(number(v) if isinstance(v, float) else str(v)))}</text>'
-        for n, (v, place) in enumerate(zip(ticks, places, strict=True))
-        if n % every == 0
-    )
+def _upright(x: float, name: str, ticks: Sequence[Any], places: Sequence[float], y: Any) -> str:
+    """Draw an axis, its labels on plates that no line crosses, as many as have room."""
+    labels, free = [], math.inf
+    for value, place in sorted(zip(ticks, places, strict=True), key=lambda tick: tick[1]):
+        if y(place) > free:
+            continue
+        free = y(place) - _APART
+        text = _short(number(value) if isinstance(value, float) else str(value))
+        wide = 6.4 * len(text) + 6.0
+        labels.append(
+            f'<rect x="{x + 5.0:.1f}" y="{y(place) - 7.5:.1f}" width="{wide:.1f}" '
+            f'height="15" rx="3" fill="var(--card)"/><path d="M{x - 3:.1f} {y(place):.1f}h6" stroke="var(--muted)"/>'
+            f'<text x="{x + 5.0 + wide / 2.0:.1f}" y="{y(place) + 4:.1f}" text-anchor="middle" '
+            f'fill="var(--text)">{escape(text)}</text>'
+        )
     return (
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y(0.0):.1f}" y2="{y(1.0):.1f}" stroke="var(--muted)"/>{labels}'
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y(0.0):.1f}" y2="{y(1.0):.1f}" stroke="var(--muted)"/>{"".join(labels)}'
         f'<text x="{x:.1f}" y="16" text-anchor="middle" fill="var(--text)" font-weight="600">'
         f"{escape(_short(name, 17))}</text>"
     )

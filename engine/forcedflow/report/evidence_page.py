@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from forcedflow.report.parts import header, plain_page
+from forcedflow.report.parts import header, plain_page, warning_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,14 @@ def evidence_page(report: Mapping[str, Any]) -> str:
     """
     findings = report["findings"]
     names = ", ".join(finding["name"] for finding in findings)
-    body = [_header(report), _summary(findings) if len(findings) > 1 else "", *map(_finding, findings), _FOOTER]
+    shared = [text for text in findings[0]["caveats"] if all(text in found["caveats"] for found in findings)]
+    body = [
+        _header(report),
+        warning_list(shared),
+        _summary(findings) if len(findings) > 1 else "",
+        *(_finding(found, shared) for found in findings),
+        _FOOTER,
+    ]
     return plain_page(f"{names} on {report['dataset']}: evidence", body)
 
 
@@ -60,8 +67,8 @@ def _summary(findings: Sequence[Mapping[str, Any]]) -> str:
     return f'<section class="card"><h2>In short</h2><table class="measures">{rows}</table></section>'
 
 
-def _finding(found: Mapping[str, Any]) -> str:
-    main = found["tests"][0]
+def _finding(found: Mapping[str, Any], shared: Sequence[str]) -> str:
+    main, own = found["tests"][0], [text for text in found["caveats"] if text not in shared]
     parts = [
         f'<section class="card" id="{escape(found["name"])}"><h2>{escape(found["name"])}</h2>',
         f'<p style="font-size: 20px; font-weight: 650">{escape(found["title"])}</p>',
@@ -70,9 +77,7 @@ def _finding(found: Mapping[str, Any]) -> str:
         f'<p class="muted" style="margin: 4px 0 14px">{_fair(main)}.</p>',
         _tests(found),
         "</section>",
-        f'<section class="card warnings" aria-label="Caveats of {escape(found["name"])}"><ul>'
-        + "".join(f"<li>{escape(text)}</li>" for text in found["caveats"])
-        + "</ul></section>",
+        warning_list(own, f"Caveats of {found['name']}"),
         '<section class="card"><details><summary>What was asked, and when</summary>'
         f'<p style="margin-top: 8px">{escape(found["explanation"])}</p>{_definition(found)}</details></section>',
     ]
@@ -120,7 +125,7 @@ def _distribution(test: Mapping[str, Any], tail: str) -> str:
         for begin, end in spans
     )
     ticks = "".join(
-        f'<text x="{x(t):.1f}" y="{_HEIGHT - 8:.0f}" text-anchor="middle">{t:+.0f}</text>'.replace(">-", ">−")
+        f'<text x="{x(t):.1f}" y="{_HEIGHT - 8:.0f}" text-anchor="middle">{_number(t, "+.0f" if t else "")}</text>'
         for t in range(-int(reach), int(reach) + 1)
     )
     at = x(seen)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forcedflow.errors import RecordError, SettingsError
+from forcedflow.errors import RecordError, extra_needed
 from forcedflow.record import TABLES, is_time
 from forcedflow.report.equity_measures import daily_equity
 from forcedflow.tables import EVENT_COLUMNS, EventKind
@@ -129,7 +129,7 @@ def to_polars(run: Run, name: str) -> pl.DataFrame:
     try:
         import polars as pl  # noqa: PLC0415  (an extra)
     except ImportError:
-        raise SettingsError("this needs polars: install the extra polars (pip install 'forcedflow[polars]')") from None
+        raise extra_needed("a polars frame", "polars", "polars") from None
     frame = pl.from_arrow(to_arrow(run, name))
     assert isinstance(frame, pl.DataFrame)  # from_arrow makes a Series of an array only
     return frame
@@ -191,9 +191,7 @@ def replayed(fills: Table, close: FloatArray, face: float = 0.0) -> tuple[Any, I
     try:
         import vectorbt as vbt  # noqa: PLC0415  (6 s, and an extra)
     except ImportError:
-        raise SettingsError(
-            "vectorbt is not installed: install the extra vectorbt (pip install 'forcedflow[vectorbt]')"
-        ) from None
+        raise extra_needed("a replay elsewhere", "vectorbt", "vectorbt") from None
     count = len(fills["bar"])
     rows = fills["bar"] + np.arange(count)  # a fill comes after the closes of the bars before its own
     closes = np.setdiff1d(np.arange(count + len(close)), rows)

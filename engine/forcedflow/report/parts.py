@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["asset", "header", "plain_page", "tile", "warning_list"]
+__all__ = ["asset", "frame", "header", "plain_page", "tile", "warning_list"]
 
 
 def plain_page(title: str, body: Iterable[str], script: str | None = None) -> str:
@@ -29,11 +29,32 @@ def plain_page(title: str, body: Iterable[str], script: str | None = None) -> st
         File of ``page/`` to run besides the one that switches dark and light.
     """
     names = ["plain.js"] if script is None else ["plain.js", f"{script}.js"]
-    return Template(asset("plain.html")).substitute(
+    return frame(title, body, ["\n".join(asset(name) for name in names)])
+
+
+def frame(title: str, body: Iterable[str], scripts: Iterable[str], data: str = "{}", connect: str = "'none'") -> str:
+    """Return a page: title, style, body, data and scripts in one file.
+
+    Parameters
+    ----------
+    title
+        Text.
+    body
+        HTML sections, in order; empty ones are left out.
+    scripts
+        Their texts, in order.
+    data
+        JSON without ``<``, which scripts find as ``payload``.
+    connect
+        Where scripts may send requests, as a source of the content security policy.
+    """
+    return Template(asset("page.html")).substitute(
         title=escape(title),
+        connect=connect,
         style=asset("page.css"),
         body="\n".join(part for part in body if part),
-        script="\n".join(asset(name) for name in names),
+        payload=data,
+        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
 
 
@@ -51,14 +72,10 @@ def header(heading: str, facts: list[str]) -> str:
     )
 
 
-def warning_list(warnings: Iterable[str]) -> str:
-    """Return assumptions and warnings as the first section of a page, nothing where there are none."""
+def warning_list(warnings: Iterable[str], label: str = "Assumptions and warnings") -> str:
+    """Return assumptions and warnings as a section, the first of a page; nothing where there are none."""
     items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
-    return (
-        f'<section class="card warnings" aria-label="Assumptions and warnings"><ul>{items}</ul></section>'
-        if items
-        else ""
-    )
+    return f'<section class="card warnings" aria-label="{escape(label)}"><ul>{items}</ul></section>' if items else ""
 
 
 def tile(title: str, value: str, mood: str, hint: str, aside: str = "") -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import extra_needed
+from forcedflow.report.canvas import ACCENT, BAD, MUTED, PAGE, PRICE, TEXT, new_figure, plain_axes, saved
 from forcedflow.report.payload import PAINTED_DECADES, bars_of, brightness, channels, shares, zones
+from forcedflow.report.sweep_plot import sweep
 from forcedflow.report.tearsheet import map_page
 from forcedflow.report.words import WHAT
 from forcedflow.tables import LAYERS
@@ -30,14 +32,7 @@ if TYPE_CHECKING:
     from forcedflow.record import Run, Table
     from forcedflow.tables import Events, FloatArray, MapSnapshots
 
-__all__ = ["heatmap", "interactive", "map_html", "map_table", "run", "trades"]
-
-_PAGE: Final = "#0b0f16"
-_TEXT: Final = "#c9d2e0"
-_MUTED: Final = "#93a0b4"
-_PRICE: Final = "#5eead4"
-_BAD: Final = "#ff9b85"
-_CHANNEL: Final = "#7cb3ff"
+__all__ = ["heatmap", "interactive", "map_html", "map_table", "run", "sweep", "trades"]
 
 
 def heatmap(
@@ -66,13 +61,13 @@ def heatmap(
     SettingsError
         matplotlib is not installed.
     """
-    figure = _figure((14.0, 7.0))
+    figure = new_figure((14.0, 7.0))
     axes = figure.add_subplot()
     _draw_map(axes, snapshots, bars)
     _draw_price(axes, bars)
     _finish(axes, title)
     _footer(figure, notes)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def map_html(
@@ -118,7 +113,7 @@ def run(run: Run, path: str | Path | None = None) -> Figure:
     SettingsError
         matplotlib is not installed.
     """
-    figure = _figure((14.0, 9.0))
+    figure = new_figure((14.0, 9.0))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     _draw_map(upper, run.snapshots, run.market_bars)
     _draw_price(upper, run.market_bars)
@@ -127,19 +122,19 @@ def run(run: Run, path: str | Path | None = None) -> Figure:
     _draw_trades(upper, run.trades)
     _finish(upper, f"{run.config['strategy']} on {run.config['dataset']}")
     times, equity = _dates(run.equity["ts"]), run.equity["equity"]
-    lower.plot(times, equity, color=_PRICE, lw=1.2)
-    lower.fill_between(times, equity, equity.min(), color=_PRICE, alpha=0.15, lw=0)
+    lower.plot(times, equity, color=PRICE, lw=1.2)
+    lower.fill_between(times, equity, equity.min(), color=PRICE, alpha=0.15, lw=0)
     for name, style in (("placement", ":"), ("selection", "--")):
         if np.isfinite(run.blind_equity[name]).any():
             at = _dates(run.blind_equity["ts"])
-            lower.plot(at, run.blind_equity[name], color=_CHANNEL, lw=1.0, ls=style, label=f"blind in {WHAT[name]}")
+            lower.plot(at, run.blind_equity[name], color=ACCENT, lw=1.0, ls=style, label=f"blind in {WHAT[name]}")
             low, high = (run.blind_equity[f"{name}_{end}"] for end in ("low", "high"))
-            lower.fill_between(at, low, high, color=_CHANNEL, alpha=0.12, lw=0)
+            lower.fill_between(at, low, high, color=ACCENT, alpha=0.12, lw=0)
     _finish(lower, "")
     if lower.get_legend_handles_labels()[0]:
-        lower.legend(loc="upper left", fontsize=8, frameon=False, labelcolor=_TEXT)
-    lower.set_ylabel("equity", color=_TEXT)
-    return _saved(figure, path)
+        lower.legend(loc="upper left", fontsize=8, frameon=False, labelcolor=TEXT)
+    lower.set_ylabel("equity", color=TEXT)
+    return saved(figure, path)
 
 
 def trades(run: Run, path: str | Path | None = None) -> Figure:
@@ -150,25 +145,25 @@ def trades(run: Run, path: str | Path | None = None) -> Figure:
     SettingsError
         matplotlib is not installed.
     """
-    figure = _figure((12.0, 4.5))
+    figure = new_figure((12.0, 4.5))
     left, right = figure.subplots(1, 2)
     ended = run.trades["exit_reason"] != "open"
     r, mae, mfe = (run.trades[name][ended] for name in ("r", "mae_r", "mfe_r"))
     known = np.isfinite(r)
-    won = np.where(r[known] > 0.0, _PRICE, _BAD)
+    won = np.where(r[known] > 0.0, PRICE, BAD)
     edges = np.histogram_bin_edges(r[known], bins=30) if known.any() else np.linspace(-1.0, 1.0, 3)
-    for colour, chosen in ((_PRICE, r[known] > 0.0), (_BAD, r[known] <= 0.0)):
+    for colour, chosen in ((PRICE, r[known] > 0.0), (BAD, r[known] <= 0.0)):
         left.hist(r[known][chosen], bins=list(edges), color=colour)
     right.scatter(-mae[known], mfe[known], c=won.tolist(), s=18)
-    right.axvline(1.0, color=_MUTED, lw=0.8, ls="--")
+    right.axvline(1.0, color=MUTED, lw=0.8, ls="--")
     for axes, title, across, up in (
         (left, "Results", "R", "trades"),
         (right, "Excursions; the line is the stop", "worst, R against", "best, R"),
     ):
-        _plain(axes, title)
-        axes.set_xlabel(across, color=_TEXT)
-        axes.set_ylabel(up, color=_TEXT)
-    return _saved(figure, path)
+        plain_axes(axes, title)
+        axes.set_xlabel(across, color=TEXT)
+        axes.set_ylabel(up, color=TEXT)
+    return saved(figure, path)
 
 
 def interactive(run: Run, columns: int = 600) -> PlotlyFigure:
@@ -187,7 +182,7 @@ def interactive(run: Run, columns: int = 600) -> PlotlyFigure:
     try:
         import plotly.graph_objects as go  # noqa: PLC0415  (an extra)
     except ImportError:
-        raise SettingsError("this needs plotly: install the extra plot (pip install 'forcedflow[plot]')") from None
+        raise extra_needed("a figure to zoom", "plotly", "plot") from None
     candles = bars_of(run.market_bars, -(-len(run.market_bars["ts"]) // columns))
     at = np.unique(np.linspace(0, len(run.snapshots.bar) - 1, min(columns, len(run.snapshots.bar))).astype(np.int64))
     prices = run.snapshots.prices
@@ -205,7 +200,7 @@ def interactive(run: Run, columns: int = 600) -> PlotlyFigure:
     )  # fmt: skip
     figure.add_candlestick(
         x=_dates(candles["ts"]), **{name: candles[name] for name in ("open", "high", "low", "close")}, name="price",
-        increasing_line_color=_PRICE, decreasing_line_color=_CHANNEL,
+        increasing_line_color=PRICE, decreasing_line_color=ACCENT,
     )  # fmt: skip
     for side, symbol, name in ((1, "triangle-up", "long entries"), (-1, "triangle-down", "short entries")):
         chosen = run.trades["side"] == side
@@ -214,26 +209,9 @@ def interactive(run: Run, columns: int = 600) -> PlotlyFigure:
             marker={"symbol": symbol, "size": 10, "color": "white", "line": {"color": "black", "width": 1}},
         )  # fmt: skip
     figure.update_layout(
-        title=f"{run.config['strategy']} on {run.config['dataset']}", template="plotly_dark", paper_bgcolor=_PAGE,
-        plot_bgcolor=_PAGE, xaxis_rangeslider_visible=False, yaxis_type="log", yaxis_side="right", height=640,
+        title=f"{run.config['strategy']} on {run.config['dataset']}", template="plotly_dark", paper_bgcolor=PAGE,
+        plot_bgcolor=PAGE, xaxis_rangeslider_visible=False, yaxis_type="log", yaxis_side="right", height=640,
     )  # fmt: skip
-    return figure
-
-
-def _figure(inches: tuple[float, float]) -> Figure:
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  (an extra)
-    except ImportError:
-        raise SettingsError(
-            "pictures need matplotlib: install the extra plot (pip install 'forcedflow[plot]', or "
-            "uv run --extra plot forcedflow map ...), or write .html instead"
-        ) from None
-    return Figure(figsize=inches, facecolor=_PAGE, layout="constrained")
-
-
-def _saved(figure: Figure, path: str | Path | None) -> Figure:
-    if path is not None:
-        figure.savefig(path, dpi=120)
     return figure
 
 
@@ -279,8 +257,8 @@ def _colour_bar(axes: Axes, mesh: QuadMesh, bright: float, bin_width: float) -> 
     bar.ax.yaxis.set_major_locator(FixedLocator([bright * k for k in (0.25, 0.5, 0.75, 1.0)]))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_major_formatter(lambda share, _: f"{100.0 * share:.2g}%")
-    bar.ax.tick_params(colors=_TEXT)
-    bar.set_label(f"% of open interest per {1e4 * bin_width:.3g} bps bin", color=_TEXT)
+    bar.ax.tick_params(colors=TEXT)
+    bar.set_label(f"% of open interest per {1e4 * bin_width:.3g} bps bin", color=TEXT)
     bar.outline.set_visible(False)
 
 
@@ -292,8 +270,8 @@ def _draw_price(axes: Axes, bars: Table) -> None:
     gaps = np.flatnonzero(step > 2 * step.min(initial=1 << 62)) + 1
     times = _dates(np.insert(ts, gaps, ts[gaps] - 1))
     low, high, close = (np.insert(bars[name], gaps, np.nan) for name in ("low", "high", "close"))  # a gap is no price
-    axes.fill_between(times, low, high, color=_PRICE, alpha=0.55, lw=0)
-    axes.plot(times, close, color=_PRICE, lw=0.9)
+    axes.fill_between(times, low, high, color=PRICE, alpha=0.55, lw=0)
+    axes.plot(times, close, color=PRICE, lw=0.9)
     axes.set_xlim(times[0], times[-1])
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))  # prices, where a decade is rarely seen
@@ -318,7 +296,7 @@ def _draw_channels(axes: Axes, bars: Table) -> None:
     left, right = at(_dates(bars["ts"][start])), at(_dates(bars["ts"][end]))
     for side in ("channel_upper", "channel_lower"):
         ends = np.stack((left, bars[side][start], right, bars[side][end]), axis=1).reshape(-1, 2, 2)
-        axes.add_collection(LineCollection(list(ends), colors=_CHANNEL, linewidths=1.0))
+        axes.add_collection(LineCollection(list(ends), colors=ACCENT, linewidths=1.0))
 
 
 def _box(number: Any, events: Events, ts: Any, first: int, last: int) -> FloatArray:
@@ -335,7 +313,7 @@ def _draw_trades(axes: Axes, trades: Table) -> None:
             _dates(trades["entry_ts"][chosen]), trades["entry_price"][chosen], s=34, marker=marker, color="white",
             edgecolors="black", linewidths=0.7, zorder=4,
         )  # fmt: skip
-    colours = np.where(trades["net"] >= 0.0, _PRICE, _BAD)
+    colours = np.where(trades["net"] >= 0.0, PRICE, BAD)
     axes.scatter(
         _dates(trades["exit_ts"]), trades["exit_price"], s=14, c=colours.tolist(), edgecolors="black",
         linewidths=0.6, zorder=4,
@@ -344,7 +322,7 @@ def _draw_trades(axes: Axes, trades: Table) -> None:
 
 def _footer(figure: Figure, notes: Iterable[str]) -> None:
     text = fill(" · ".join(notes), 220).replace("$", r"\$")
-    figure.supxlabel(text, x=0.008, ha="left", fontsize=8, color=_MUTED)
+    figure.supxlabel(text, x=0.008, ha="left", fontsize=8, color=MUTED)
 
 
 def _finish(axes: Axes, title: str) -> None:
@@ -356,14 +334,4 @@ def _finish(axes: Axes, title: str) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.yaxis.tick_right()
-    _plain(axes, title)
-
-
-def _plain(axes: Axes, title: str) -> None:
-    """Put on the page's colours, without a frame."""
-    axes.set_facecolor(_PAGE)
-    axes.set_title(title.replace("$", r"\$"), color=_TEXT, loc="left")  # a dollar would start mathematical text
-    axes.tick_params(colors=_TEXT)
-    axes.xaxis.get_offset_text().set_color(_TEXT)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    plain_axes(axes, title)

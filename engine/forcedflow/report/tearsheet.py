@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from html import escape
 from importlib.resources import files
-from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from forcedflow.report.definitions import GROUPS, MEASURES
 from forcedflow.report.figures import account_curves, cost_bridge, excursions, interval, monthly_table, r_histogram
-from forcedflow.report.parts import asset, header, tile, warning_list
+from forcedflow.report.parts import asset, frame, header, tile, warning_list
 from forcedflow.report.payload import scene_payload
 from forcedflow.report.words import WHAT, contribution, headline, map_quality, shown, tone, verdict
 
@@ -99,14 +98,12 @@ def html_page(title: str, body: list[str], payload: dict[str, Any], script: str,
         Where its scripts may send requests, as a source of the content security policy.
     """
     charts = files("litecharts").joinpath("js", "lightweight-charts.js")  # begins with its licence notice
-    return Template(asset("page.html")).substitute(
-        title=escape(title),
-        connect=connect,
-        style=asset("page.css"),
-        body="\n".join(part for part in body if part),
-        payload=json.dumps(payload, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
-        charts=charts.read_text(encoding="utf-8"),
-        script="\n".join(asset(f"{name}.js") for name in (*SCRIPTS, script)),
+    return frame(
+        title,
+        body,
+        [charts.read_text(encoding="utf-8"), "\n".join(asset(f"{name}.js") for name in (*SCRIPTS, script))],
+        json.dumps(payload, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        connect,
     )
 
 

@@ -11,7 +11,7 @@ import socket
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, extra_needed
 from forcedflow.report.parts import header, warning_list
 from forcedflow.report.tearsheet import FOOTER, html_page, period, stage
 
@@ -162,9 +162,7 @@ def _starlette() -> _Parts:
 
         return _Parts()
     except ImportError:
-        raise SettingsError(
-            "watching needs starlette and uvicorn: install the extra watch (pip install 'forcedflow[watch]')"
-        ) from None
+        raise extra_needed("watching", "starlette and uvicorn", "watch") from None
 
 
 _CONTROLS: Final = """<section class="card player" aria-label="Player">

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import extra_needed
 
 __all__ = ["from_scipy"]
 
@@ -21,5 +21,4 @@ def from_scipy(module: str, name: str) -> Any:
     try:
         return getattr(import_module(f"scipy.{module}"), name)
     except ImportError:
-        wanted = "pip install 'forcedflow[evidence]'"
-        raise SettingsError(f"scores and calibration need scipy, which is not installed: {wanted}") from None
+        raise extra_needed("scoring and calibrating a map", "scipy", "evidence") from None

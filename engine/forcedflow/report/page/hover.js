@@ -47,10 +47,12 @@ function tellZone(row, stage, candle, k) {
   tellProvenance(row, heatmap.provenance(candle, rows));
 }
 
+// Beside the crosshair, on the side that has more room. The browser knows the tip's size when it lays the page out: to ask
+// for it here would have it lay out twice.
 function placeTip(tip, point, stage, table) {
   tip.replaceChildren(table);
-  const after = point.x + 16, before = point.x - tip.offsetWidth - 16, room = stage.scale.width() - tip.offsetWidth - 4;
-  const bottom = stage.host.clientHeight - tip.offsetHeight - 6;
-  tip.style.left = `${Math.max(4, after <= room ? after : Math.min(before, room))}px`;
-  tip.style.top = `${Math.max(4, Math.min(point.y + 14, bottom))}px`;
+  const wide = stage.scale.width() - 4, high = stage.host.clientHeight - 6, { x, y } = point;
+  const across = x < wide / 2 ? `min(${x + 16}px, ${wide}px - 100%)` : `${x - 16}px - 100%`;
+  const down = y < high / 2 ? `min(${y + 14}px, ${high}px - 100%)` : `${y - 14}px - 100%`;
+  tip.style.transform = `translate(max(4px, ${across}), max(4px, ${down}))`;
 }

@@ -52,10 +52,16 @@ function firstWhere(length, test) {
   return low;
 }
 
-const number = (value, digits) =>
-  value === null || Number.isNaN(value) ? "–" : value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
+// A formatter takes longer to make than a hundred numbers to write, and axes write them in every frame.
+const FIXED = new Map();
+function fixed(digits) {
+  if (!FIXED.has(digits)) FIXED.set(digits, new Intl.NumberFormat("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  return FIXED.get(digits);
+}
+const [SHORT, COMPACT] = ["standard", "compact"].map((notation) => new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3, notation }));
+const number = (value, digits) => (value === null || Number.isNaN(value) ? "–" : fixed(digits).format(value).replace(/^-(?=[0.,]*$)/, "").replace("-", "−"));
 const signed = (value, digits) => (value > 0 ? "+" : "") + number(value, digits);
-const short = (value) => value.toLocaleString("en-GB", { maximumSignificantDigits: 3, notation: value >= 1e5 ? "compact" : "standard" });
+const short = (value) => (value >= 1e5 ? COMPACT : SHORT).format(value);
 const share = (value) => `${Number((100 * value).toPrecision(2))}%`;
 const stamp = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
 function duration(seconds) {

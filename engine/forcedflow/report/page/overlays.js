@@ -45,9 +45,12 @@ function drawVoids(context, view, scene) {
     context.strokeRect(left + 0.5, top + 0.5, right - left, height);
     context.setLineDash([]);
     if (right - left < 40 * view.h || height < 16 * view.v) continue;
-    context.fillStyle = view.muted;
     context.font = `${11 * view.v}px sans-serif`;
     context.textBaseline = "top";
+    context.strokeStyle = view.stage; // candles may lie behind it
+    context.lineWidth = 4 * view.v;
+    context.strokeText("void", left + 4 * view.h, top + 3 * view.v);
+    context.fillStyle = view.muted;
     context.fillText("void", left + 4 * view.h, top + 3 * view.v);
   }
 }

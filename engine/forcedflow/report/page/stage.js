@@ -12,6 +12,7 @@ class Stage {
     this.chosen = -1; // trade
     this.hovered = -1; // zone
     this.pointed = null; // candle under the crosshair
+    this.event = {}; // what the crosshair last said
     this.paintMs = [];
     this.frames = 0;
     if (!scene.curve) this.host.classList.add("map-only");
@@ -36,11 +37,13 @@ class Stage {
     this.panes = [];
     if (scene.curve) this.addPanes(scene);
     this.candles.attachPrimitive({
-      paneViews: () => [this.layer("bottom", "drawUnder"), this.layer("top", "drawOver")],
+      paneViews: () => [this.layer("bottom", "drawUnder"), this.layer("normal", "drawOver")],
       attached: (given) => { this.requestUpdate = given.requestUpdate; },
     });
-    this.chart.subscribeCrosshairMove((event) => this.tell(event));
-    this.scale.subscribeVisibleLogicalRangeChange(() => { if (this.pointed === null) this.tellBar(this.lastSeen()); });
+    this.chart.subscribeCrosshairMove((event) => {
+      this.event = event;
+      this.follow(requestAnimationFrame);
+    });
     new ResizeObserver(() => requestAnimationFrame(() => this.namePanes())).observe(this.host);
     this.setScene(scene);
   }
@@ -124,7 +127,17 @@ class Stage {
     this.heatmap?.draw(context, view);
     this.frames++;
     this.paintMs = [...this.paintMs.slice(-99), performance.now() - began];
-    requestAnimationFrame(() => this.drawProfile());
+    this.follow(queueMicrotask); // once the chart is drawn, and within the same frame
+  }
+  // What stands beside the chart follows it, once a frame however often the chart says that it moved.
+  follow(when) {
+    this.behind = true;
+    when(() => {
+      if (!this.behind) return;
+      this.behind = false;
+      this.tell(this.event);
+      this.drawProfile();
+    });
   }
   drawOver(context, view) {
     const { scene, show } = this;
@@ -246,7 +259,6 @@ class Stage {
     this.tellBar(inside ? Math.min(candle, scene.now - 1) : this.lastSeen());
     const column = inside && heatmap ? heatmap.within[candle] : -1;
     this.pointed = column >= 0 ? candle : null;
-    requestAnimationFrame(() => this.drawProfile());
     const on = inside && event.paneIndex === 0, at = on ? this.candles.coordinateToPrice(event.point.y) : null;
     const zone = on && scene.zones && this.show.zones ? zoneAt(scene, event.logical, at) : -1;
     if (zone !== this.hovered) {

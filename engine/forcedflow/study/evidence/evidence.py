@@ -16,8 +16,9 @@ from pydantic import Field
 from forcedflow.data import load_dataset
 from forcedflow.data.series import Dataset
 from forcedflow.data.times import time_text
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, extra_needed
 from forcedflow.market.tape import MarketPass
+from forcedflow.report.told import Block, Told
 from forcedflow.settings import MarketSettings, Settings, settings_of
 from forcedflow.study.evidence.effects import Matter, gather
 from forcedflow.study.evidence.hypothesis import Hypothesis, load_hypothesis
@@ -68,9 +69,9 @@ class NullTest:
         return self.estimate is not None and (self.estimate.p if self.p_family is None else self.p_family) <= ALPHA
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is known of one hypothesis on one dataset."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Finding(Told):
+    """What is known of one hypothesis on one dataset; shows itself in a terminal and a notebook."""
 
     hypothesis: Hypothesis
     registration: Registration | None
@@ -85,6 +86,20 @@ class Finding:
     """``found``, ``not found``, ``unclear`` or ``too few``."""
     sentence: str
     caveats: tuple[str, ...]
+
+    def blocks(self) -> list[Block]:
+        """Return the verdict with its caveats, and each null's test."""
+        head = (f"{self.hypothesis.title}.", self.sentence, *(f"! {caveat}" for caveat in self.caveats))
+        header = ("null", "effect", "95% interval", "p", "events", "days")
+        return [Block(head, header, tuple(_told(test) for test in self.tests))]
+
+
+def _told(test: NullTest) -> tuple[str, ...]:
+    found = test.estimate
+    if found is None:
+        return (test.null, "too few events", "", "", "", "")
+    interval = f"{found.low:+.3g} to {found.high:+.3g}"
+    return (test.null, f"{found.effect:+.3g}", interval, f"{found.p:.3f}", str(found.n), str(found.days))
 
 
 def evidence(
@@ -121,7 +136,7 @@ def evidence(
         Whatever is wrong with the data.
     """
     if find_spec("scipy") is None:
-        raise SettingsError("evidence needs scipy: pip install 'forcedflow[evidence]'")
+        raise extra_needed("evidence", "scipy", "evidence")
     chosen = settings or EvidenceSettings()
     asked = [h if isinstance(h, Hypothesis) else load_hypothesis(h) for h in hypotheses]
     if not asked:

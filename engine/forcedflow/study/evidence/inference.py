@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, extra_needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -278,7 +278,7 @@ def superior_settings(returns: FloatArray, *, block: float | None = None, seed: 
     try:
         from arch.bootstrap import SPA, StepM  # noqa: PLC0415  (2 s, and an extra)
     except ImportError:
-        raise SettingsError("tests over settings need arch: pip install 'forcedflow[evidence]'") from None
+        raise extra_needed("a test over settings", "arch", "evidence") from None
     days, settings = returns.shape
     if days < 20 or settings < 1:
         raise SettingsError(f"tests over settings need at least 20 days and one setting, were given {returns.shape}")

@@ -12,16 +12,19 @@ from forcedflow.errors import RecordError
 from forcedflow.ledger import count_trials
 from forcedflow.record import read
 from forcedflow.report.compare_page import compare_page
+from forcedflow.report.told import Told
 from forcedflow.study.sweeps.portrait import growth
 from forcedflow.study.sweeps.reading import Belief, Reading, believe, plain
 from forcedflow.study.sweeps.results import WalkReading, load_sweep
 from forcedflow.study.sweeps.store import is_sweep
+from forcedflow.study.sweeps.text import comparison_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import pandas as pd
 
+    from forcedflow.report.told import Block
     from forcedflow.tables import FloatArray
 
 __all__ = ["Comparison", "RunEntry", "compare"]
@@ -48,9 +51,9 @@ class RunEntry:
     """Equity at them over the initial one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What was found in some folders."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Told):
+    """What was found in some folders; shows itself in a terminal and a notebook."""
 
     runs: tuple[RunEntry, ...]
     readings: tuple[Reading, ...]
@@ -76,6 +79,10 @@ class Comparison:
             row = _row("walk-forward", "", walk.dataset, walk.strategy, {}, card, belief)
             rows.append(row | {"dsr": math.nan, "trials": walk.trials})
         return rows
+
+    def blocks(self) -> list[Block]:
+        """Return the table, then what each sweep and walk-forward says."""
+        return comparison_blocks(self)
 
     @property
     def table(self) -> pd.DataFrame:

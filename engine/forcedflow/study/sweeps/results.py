@@ -12,10 +12,12 @@ import numpy as np
 from forcedflow.errors import RecordError, SettingsError
 from forcedflow.ledger import count_trials
 from forcedflow.report.definitions import SWEEP_MEASURES
+from forcedflow.report.told import Told
 from forcedflow.study.sweeps.axes import Axis
-from forcedflow.study.sweeps.reading import Choice, Reading, Rows, believe, read_rows, scores_of
+from forcedflow.study.sweeps.reading import Choice, Reading, Rows, believe, plain, read_rows, scores_of
 from forcedflow.study.sweeps.robust import best_of, neighbours, robust_scores
 from forcedflow.study.sweeps.store import Store, column_of, query, schema_of
+from forcedflow.study.sweeps.text import reading_blocks, walk_blocks
 from forcedflow.study.sweeps.walk import OutOfSample, stitch
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import pyarrow as pa
+    from matplotlib.figure import Figure
 
+    from forcedflow.report.told import Block
     from forcedflow.tables import FloatArray
 
 __all__ = ["FoldChoice", "Sweep", "WalkReading", "load_sweep", "schema_for"]
@@ -67,8 +71,8 @@ class WalkReading:
     """Mean score in the tests over mean score in training; NaN unless the latter is positive."""
 
 
-class Sweep:
-    """Results of a sweep.
+class Sweep(Told):
+    """Results of a sweep; shows itself in a terminal and a notebook.
 
     Parameters
     ----------
@@ -104,6 +108,11 @@ class Sweep:
     def walks(self) -> bool:
         """Whether this is a walk-forward."""
         return self.manifest["config"]["walk_forward"] is not None
+
+    def blocks(self) -> list[Block]:
+        """Return what the sweep, or the walk-forward, says of each strategy on each dataset."""
+        told = [block for reading in self.readings() for block in reading_blocks(reading)]
+        return told + [block for walk in self.walk_forward() for block in walk_blocks(walk)]
 
     def daily(self, setting: int) -> pd.Series[float]:
         """Return a setting's equity at the end of each day, the first value the initial equity.
@@ -162,6 +171,25 @@ class Sweep:
         if not self.walks:
             return ()
         return tuple(self._walk(group, score or self.score) for group in self.manifest["groups"])
+
+    def plot(self, path: str | Path | None = None, score: str | None = None) -> Figure:
+        """Return heatmaps with the plateau framed, and each parameter's share, as a matplotlib figure.
+
+        Parameters
+        ----------
+        path
+            Where to save it, without a browser: PNG, SVG or PDF by its suffix.
+        score
+            A measure in place of the sweep's own.
+
+        Raises
+        ------
+        SettingsError
+            matplotlib is not installed, no setting has a score, or this is a walk-forward.
+        """
+        from forcedflow.report.sweep_plot import sweep  # noqa: PLC0415  (what a sweep does not need)
+
+        return sweep([plain(reading) for reading in self.readings(score)], path)
 
     def query(self, sql: str) -> pd.DataFrame:
         """Ask the finished parts in SQL; they are the table ``results``. Needs a folder and DuckDB."""

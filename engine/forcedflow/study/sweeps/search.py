@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, extra_needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Search:
         try:
             import optuna  # noqa: PLC0415  (an extra)
         except ImportError as error:
-            raise SettingsError("a search takes Optuna: pip install 'forcedflow[search]', or sample") from error
+            raise extra_needed("a search", "Optuna", "search", "sample") from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._failed = optuna.trial.TrialState.FAIL
         self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, extra_needed
 from forcedflow.settings import AccountSettings, MarketSettings, parse
 from forcedflow.study.sweeps.axes import Axis, Place, declarations, known_name, make_axis, one_value
 from forcedflow.study.sweeps.constraints import Constraint
@@ -197,9 +197,7 @@ def _sobol(axes: int, seed: int) -> Callable[[int], FloatArray]:
     try:
         from scipy.stats import qmc  # noqa: PLC0415  (2 s that nothing else needs)
     except ImportError as error:
-        raise SettingsError(
-            "a Sobol sample needs SciPy: pip install 'forcedflow[search]', or sample at random"
-        ) from error
+        raise extra_needed("a Sobol sample", "scipy", "search", "sample at random") from error
     sequence = qmc.Sobol(max(axes, 1), rng=seed) if axes else None
 
     def draw(wanted: int) -> FloatArray:

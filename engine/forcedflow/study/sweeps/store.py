@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forcedflow.errors import RecordError
+from forcedflow.errors import RecordError, extra_needed
 from forcedflow.report.definitions import SWEEP_MEASURES
 
 if TYPE_CHECKING:
@@ -205,12 +205,14 @@ def query(folder: str | Path, sql: str) -> pa.Table:
     Raises
     ------
     RecordError
-        Where DuckDB is missing, there are no parts, or the query is wrong.
+        There are no parts, or the query is wrong.
+    SettingsError
+        DuckDB is not installed.
     """
     try:
         import duckdb  # noqa: PLC0415  (an extra)
     except ImportError as error:
-        raise RecordError("to query a sweep takes DuckDB: pip install 'forcedflow[sweep]'") from error
+        raise extra_needed("to query a sweep", "DuckDB", "sweep") from error
     store = Store(folder)
     parts = [str(store.folder / "parts" / f"{key}.parquet") for key in sorted(store.done())]
     if not parts:

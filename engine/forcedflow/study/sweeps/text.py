@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from forcedflow.report.told import Block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,24 +17,13 @@ if TYPE_CHECKING:
     from forcedflow.study.sweeps.results import WalkReading
     from forcedflow.study.sweeps.robust import Heatmap, Sensitivity
 
-__all__ = ["Block", "comparison_blocks", "heatmap_rows", "point_text", "reading_blocks", "walk_blocks"]
+__all__ = ["comparison_blocks", "heatmap_rows", "point_text", "reading_blocks", "walk_blocks"]
 
 _SHADES: Final = " ░▒▓█"
 _SHOWN: Final = ("total_return", "sharpe", "max_drawdown", "expectancy_r", "trades")
 _SHARES: Final = frozenset({"total_return", "max_drawdown", "psr", "dsr", "pbo"})
 _WIDEST: Final = 12  # columns of a heatmap that a terminal has room for
 _FEW: Final = 5  # values of a parameter that its line shows
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Lines, then a table."""
-
-    lines: tuple[str, ...]
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    wraps: str | None = None
-    """The column to fold where there is no room; None: all of them."""
 
 
 def comparison_blocks(comparison: Comparison) -> list[Block]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, extra_needed
 from forcedflow.study.sweeps.tasks import Task, forget, run_task
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def workers(
         import dask.config  # noqa: PLC0415  (an extra)
         import distributed  # noqa: PLC0415
     except ImportError as error:
-        wanted = "--cluster" if cluster else "--jobs"
-        raise SettingsError(f"{wanted} takes Dask: pip install 'forcedflow[cluster]', or leave it out") from error
+        raise extra_needed("--cluster" if cluster else "--jobs", "Dask", "cluster", "leave it out") from error
     parcel = {key: data for key, data in datasets.items() if key in sent}
     # Its own log tells of every worker that stops; a sweep reports what matters.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
