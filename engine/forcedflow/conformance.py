@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import UnionType
@@ -29,7 +29,7 @@ from forcedflow.settings import AccountSettings, MarketSettings, parse
 from forcedflow.tables import EVENT_COLUMNS, EVENT_FLOATS, EventKind, Events
 from forcedflow.trading.desk import trade
 from forcedflow.trading.exchange import Exchange
-from forcedflow.trading.orders import Asked, Policy
+from forcedflow.trading.orders import Asked, Policy, whole
 from forcedflow.trading.strategy import Strategy, ask, check_elementwise, find_strategy, source_hash
 
 if TYPE_CHECKING:
@@ -492,8 +492,10 @@ Table = dict[str, npt.NDArray[Any]]
 
 
 def _columns(asked: Asked) -> Table:
-    """Return the columns of what was asked for."""
-    return {f.name: getattr(asked, f.name) for f in fields(asked)}
+    """Return the columns of what was asked for, shape (events, legs)."""
+    return {
+        name: column.reshape(-1, asked.legs) for name, column in zip(Asked._fields, whole(asked)[:-1], strict=False)
+    }
 
 
 def _differs(one: Table, other: Table) -> str | None:

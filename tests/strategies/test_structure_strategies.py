@@ -42,7 +42,7 @@ def event(kind: EventKind, values: dict[str, float], side: int = -1) -> Events:
 
 def asked(strategy: Any, events: Events, **parameters: Any) -> dict[str, Any]:
     answer = ask(strategy(**parameters), events)
-    row = {name: getattr(answer, name)[0].item() for name in Asked.__slots__}
+    row = {name: getattr(answer, name)[0].item() for name in Asked._fields if name != "legs"}
     return row | {name: np.log(row[name] / 100) for name in ("stop", "target")}
 
 

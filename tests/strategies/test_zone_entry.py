@@ -50,7 +50,7 @@ def made(**parameters: Any) -> Strategy:
 def asked(events: Events, **parameters: Any) -> dict[str, Any]:
     """Ask, and return the row with prices as log distances from 100."""
     answer = ask(made(**parameters), events)
-    row = {name: getattr(answer, name)[0].item() for name in Asked.__slots__}
+    row = {name: getattr(answer, name)[0].item() for name in Asked._fields if name != "legs"}
     return row | {name: np.log(row[name] / 100) for name in ("price", "stop", "target")}
 
 

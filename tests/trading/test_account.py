@@ -20,7 +20,7 @@ from forcedflow.trading.account import Account
 from forcedflow.trading.desk import react, trade
 from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.ledger import Trading
-from forcedflow.trading.orders import ENTRIES, SIZE_RULES, Policy
+from forcedflow.trading.orders import ENTRIES, SIZE_RULES, Policy, whole
 from forcedflow.trading.strategy import ask
 from naive.account import Ledger
 from trading.market import (
@@ -122,7 +122,8 @@ class Case:
 
 def asked_rows(strategy: FromColumns, events: Events) -> list[dict[str, Any]]:
     """Return what the strategy asks for, as the naive ledger takes it."""
-    asked, event = ask(strategy, events).flat()
+    plan = ask(strategy, events)
+    asked, event = whole(plan), np.repeat(np.arange(len(events)), plan.legs)
     floats = ("price", "limit", "stop", "target", "size")
     return [
         {name: float(getattr(asked, name)[row]) for name in floats}

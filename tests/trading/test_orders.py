@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import naive.plans as naive
 from forcedflow.errors import StrategyError
+from forcedflow.kernels import orders as kernel
+from forcedflow.kernels import records
+from forcedflow.kernels.plans import first_fault, write_orders
 from forcedflow.tables import EventKind
-from forcedflow.trading.orders import ENTRIES, SIZE_RULES, Asked, Plan, one_order
+from forcedflow.trading.orders import ENTRIES, FAULTS, SIZE_RULES, Asked, Plan, checked, one_order, whole
 from trading.market import make_bars, make_events
 
 BARS = make_bars([(100, 101, 99, 100)] * 5)
@@ -30,7 +33,7 @@ def test_scalars_and_arrays_broadcast() -> None:
         exit_on={EventKind.ZONE_SWEPT, EventKind.ZONE_EXIT},
         cancel_on=np.array([1 << EventKind.FORCED_FLOW, 0]),
     )
-    asked = Asked.of(plan, EVENTS, "mine")
+    asked = whole(checked(plan, EVENTS, "mine"))
     assert asked.kind.tolist() == [1, 0]
     assert asked.size.tolist() == [0.01, 0.01]
     assert asked.size_rule.tolist() == [3, 3]
@@ -89,20 +92,20 @@ GOOD: dict[str, Any] = {"side": [0, 1], "size": 1.0, "size_rule": "units"}
 )
 def test_a_wrong_plan_names_strategy_event_bar_and_time(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(StrategyError, match=message) as told:
-        Asked.of(Plan(**GOOD | wrong), EVENTS, "mine")
+        checked(Plan(**GOOD | wrong), EVENTS, "mine")
     assert str(told.value).startswith("strategy mine")
     if "plan row" in str(told.value) and wrong.get("side") is None:
         assert "ZoneEntry in bar 4 (1970-01-01T00:05:00Z), plan row 1" in str(told.value)
 
 
 def test_rows_that_ask_for_nothing_may_hold_anything() -> None:
-    asked = Asked.of(Plan(0, size=np.nan, entry="limit", stop=-1.0, expiry=-3), EVENTS, "mine")
+    asked = checked(Plan(0, size=np.nan, entry="limit", stop=-1.0, expiry=-3), EVENTS, "mine")
     assert asked.side.tolist() == [0, 0]
 
 
 def test_an_event_kind_of_a_strange_number_is_no_kind() -> None:
     with pytest.raises(StrategyError, match=r"mine.*exit_on.*77"):
-        Asked.of(Plan(1, size=1.0, size_rule="units", exit_on=[77]), EVENTS, "mine")  # type: ignore[list-item]
+        checked(Plan(1, size=1.0, size_rule="units", exit_on=[77]), EVENTS, "mine")  # type: ignore[list-item]
 
 
 LEVEL = st.one_of(st.just(np.nan), st.sampled_from([-1.0, 0.0, 98.0, 99, 100.0, np.float64(101.0), 102.0]))
@@ -136,7 +139,7 @@ def test_the_short_way_for_one_order_agrees_with_the_long_one(order: dict[str, A
     short = one_order(order["side"], order["size"], rest, float(last.close[0]))
     plan = Plan(order["side"], size=order["size"], **rest)
     try:
-        asked = Asked.of(plan, last, "mine")
+        asked = checked(plan, last, "mine")
     except StrategyError:
         assert short is None
         return
@@ -146,7 +149,7 @@ def test_the_short_way_for_one_order_agrees_with_the_long_one(order: dict[str, A
     assert short is not None
     side, kind, price, limit, stop, target, trail, ratchet, size, rule, expiry, hold, group, slot, oco, *masks = short
     got = [side, kind, price, limit, stop, target, trail, size, rule, expiry, hold, group, oco, *masks]
-    names = [field.name for field in fields(Asked)]
+    names = [name for name in Asked._fields if name != "legs"]
     np.testing.assert_array_equal(got, [getattr(asked, name)[0] for name in names])
     np.testing.assert_array_equal(ratchet, np.exp(-asked.side * asked.trail)[0])
     assert slot == 0
@@ -159,3 +162,60 @@ def test_what_the_short_way_leaves_to_the_long_one() -> None:
         assert one_order(1, 1.0, fine | odd, 100.0) is None
     assert one_order([1, 1], 1.0, fine, 100.0) is None
     assert one_order(True, 1.0, fine, 100.0) is None
+
+
+CODES = {"side": 2, "kind": 4, "size_rule": 4, "expiry": 2, "hold": 2, "group": 2, "oco": 2, "reduce_only": 2}
+
+
+def random_asked(rng: Any, events: int, legs: int, faulty: float) -> Asked:
+    """Return columns with some faults, some of them one value for all."""
+
+    def column(name: str) -> Any:
+        count = events * legs if name == "side" or rng.random() < 0.6 else 1
+        if name == "side":
+            return rng.choice([1, -1, 0], count)
+        if name in CODES:
+            values = rng.integers(0, CODES[name], count) + (name == "expiry")
+            return np.where(rng.random(count) < faulty, values - 1, values) if name in {"expiry", "hold"} else values
+        if name in {"cancel_on", "exit_on"}:
+            return rng.integers(0, 8, count)
+        level = rng.choice([98.0, 99.0, 100.0, 101.0, 102.0], count)
+        return np.where(rng.random(count) < 0.7, np.nan, np.where(rng.random(count) < faulty, -1.0, level))
+
+    return Asked(**{name: column(name) for name in Asked._fields if name != "legs"}, legs=legs)
+
+
+@given(st.integers(0, 1_000_000), st.integers(1, 3), st.sampled_from([0.0, 0.3]))
+def test_faults_of_random_plans_are_those_of_the_list(seed: int, legs: int, faulty: float) -> None:
+    rng = np.random.default_rng(seed)
+    asked = random_asked(rng, int(rng.integers(0, 6)), legs, faulty)
+    rows = [
+        dict(zip(Asked._fields, row, strict=False))
+        for row in zip(*(c.tolist() for c in whole(asked)[:-1]), strict=True)
+    ]
+    closes = rng.choice([99.0, 100.0, 101.0], len(rows) // legs)
+    fault, row = first_fault(asked, closes)
+    expected = naive.first_fault(rows, legs, closes.tolist())
+    assert expected == (None if fault < 0 else (*FAULTS[fault], row))
+
+
+@given(st.integers(0, 1_000_000), st.integers(1, 3))
+def test_orders_written_down_are_the_rows_that_ask(seed: int, legs: int) -> None:
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 6))
+    asked, events = random_asked(rng, count, legs, 0.0), np.sort(rng.integers(0, 9, count))
+    if rng.random() < 0.3:
+        rng.shuffle(events)
+    ratchet, slot = rng.random(count * legs), rng.integers(0, 4, 1)
+    signals, orders = records(kernel.SIGNAL_ROW, 9), records(kernel.ORDER_ROW, 2 + count * legs)
+    signals.bar = np.arange(9) * 10
+    floor, heard = int(rng.integers(0, 3)), int(rng.integers(7, 10))
+    written = write_orders(asked, ratchet, slot, events, signals, floor, heard, orders, 2)
+    full = whole(asked)
+    lists = {name: getattr(full, name).tolist() for name in Asked._fields if name != "legs"}
+    lists |= {"amount": lists.pop("size"), "ratchet": ratchet.tolist(), "slot": [int(slot[0])] * count * legs}
+    expected = naive.orders(lists, legs, events.tolist(), signals.bar.tolist(), floor, heard, 2)
+    assert written == (expected is not None)
+    for row, order in zip(orders[2:], expected or [], strict=False):
+        assert {name: repr(row[name].item()) for name in order} == {name: repr(value) for name, value in order.items()}
+    assert not orders[2 + len(expected or []) :].tobytes().strip(b"\0")

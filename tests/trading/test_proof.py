@@ -27,7 +27,7 @@ from forcedflow.tables import EventKind, Side, SweptMass
 from forcedflow.trading.account import Account
 from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.ledger import Trading
-from forcedflow.trading.orders import Asked, Policy
+from forcedflow.trading.orders import Policy, checked
 from forcedflow.venues import Rule, load_venue, venue_names
 from trading.market import make_bars, make_events, random_exchange, random_fine, random_market
 from trading.test_account import SEEDS, Case, units_only
@@ -461,7 +461,7 @@ def test_on_a_driftless_walk_nothing_but_target_first_earns(entry: str) -> None:
             stop=price - 0.25 * side,
             target=price + 0.25 * side,
         )
-        account.place(Asked.of(plan, events, "walk"), np.arange(len(at)))
+        account.place(checked(plan, events, "walk"), np.arange(len(at)))
         account.advance(len(bars) - 1)
         net = account.result().trades["net"]
         assert len(net) > 300

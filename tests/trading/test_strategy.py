@@ -15,7 +15,7 @@ from forcedflow.settings import AccountSettings, parse
 from forcedflow.tables import Event, EventKind, Events
 from forcedflow.trading.account import Account
 from forcedflow.trading.desk import react, trade
-from forcedflow.trading.orders import Asked, Plan
+from forcedflow.trading.orders import Plan, whole
 from forcedflow.trading.strategy import (
     Strategy,
     ask,
@@ -258,9 +258,9 @@ def test_an_elementwise_plan_passes_nan_and_all() -> None:
 def test_the_check_sees_a_single_changed_row() -> None:
     events = random_market(5)[1]
     asked = ask(FromColumns(), events)
-    hold = asked.hold.copy()
+    hold = whole(asked).hold
     hold[0] += 1
-    changed = Asked(**{name: getattr(asked, name) for name in Asked.__slots__} | {"hold": hold})
+    changed = asked._replace(hold=hold)
     with pytest.raises(StrategyError, match="plan row 0, column 'hold'"):
         check_elementwise(FromColumns(), events, changed, 0)  # every prefix holds row 0
 

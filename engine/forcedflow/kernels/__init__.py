@@ -15,6 +15,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -195,7 +196,13 @@ def records(dtype: np.dtype[np.void], count: int) -> Records:
     State that a kernel passes around lies in records: numba hands one on as a pointer, where a tuple of arrays costs a
     reference count for each array at each call.
     """
-    return np.zeros(count, dtype).view(np.recarray)
+    return np.zeros(count, _record_type(dtype)).view(np.recarray)
+
+
+@cache
+def _record_type(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
+    """Return the type of records with these fields, one object for all: numba looks long at one it has not seen."""
+    return np.dtype((np.record, dtype))
 
 
 def host_cpu() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import numpy as np
@@ -13,10 +13,11 @@ from forcedflow.errors import AccountError, StrategyError
 from forcedflow.kernels import IntArray, Records, records
 from forcedflow.kernels import orders as kernel
 from forcedflow.kernels.account import advance
+from forcedflow.kernels.plans import write_orders
 from forcedflow.tables import Events, Side
 from forcedflow.trading.exchange import Exchange, traded_venue
 from forcedflow.trading.ledger import Trading, tabulate
-from forcedflow.trading.orders import Asked, Plan, Policy, one_order
+from forcedflow.trading.orders import Asked, Plan, Policy, checked, one_order
 from forcedflow.venues import load_venue
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ __all__ = ["Account", "OpenTrade", "with_venue_fees"]
 _NO_BAR: Final = -(2**62)
 _A_FEW: Final = 8
 """Bars that are looked at one by one before the kernel is called."""
-_BLOCK: Final = 1 << 11
-"""Rows of orders that stay in the processor's cache while their fields are written."""
+_FIRST: Final = np.zeros(1, np.int64)
 _FIELDS: Final = len(kernel.ORDER_ROW.names or ())
 _A = TypeVar("_A", bound=npt.NDArray[Any])
 
@@ -54,8 +54,9 @@ class _Book:
     """The fields of the one row of ``BOOK_ROW``, as arrays of shape (1,): a record's own fields are slow to reach."""
 
     def __init__(self, book: Records) -> None:
+        fields = book.view(np.ndarray)
         for name in kernel.BOOK_ROW.names or ():
-            setattr(self, name, book[name])
+            setattr(self, name, fields[name])
 
     if TYPE_CHECKING:
 
@@ -98,7 +99,7 @@ class Account:
         self._detail = self._market.detail if detailed else None
         self._once = policy.once_per_group
         self._signals = records(kernel.SIGNAL_ROW, 0)
-        self._signal_bar: IntArray = self._signals["bar"]
+        self._signal_bar: IntArray = self._signals.view(np.ndarray)["bar"]
         self._state = kernel.State(
             book=records(kernel.BOOK_ROW, 1),
             moment=records(kernel.MOMENT_ROW, 1),
@@ -146,7 +147,7 @@ class Account:
         start, self._announced = self._announced, self._announced + len(events)
         if len(self._signals) < self._announced:
             self._signals = _room(self._signals, self._announced)
-            self._signal_bar = self._signals["bar"]
+            self._signal_bar = self._signals.view(np.ndarray)["bar"]
         new = self._signals.view(np.ndarray)[start : self._announced]
         for column in ("bar", "kind", "group"):
             new[column] = events.rows[column]
@@ -195,24 +196,23 @@ class Account:
         AccountError
             For an event that was not observed, or lies behind what was traded already.
         """
-        legs, row = asked.flat()
-        wanted = np.flatnonzero(legs.side)
-        if not len(wanted):
+        count = int(np.count_nonzero(asked.side))
+        if not count:
             return
-        event = events[row[wanted]]
+        slot = self._slots_of(asked) if self._once else _FIRST
+        ratchet = np.exp(-asked.side * asked.trail) if len(asked.trail) > 1 or asked.trail[0] > 0 else asked.trail
         floor = max(0, self._looked[0] - 1, self._state.orders[self._asked - 1].event if self._asked else 0)
-        if event[0] < floor or event[-1] >= self._heard or np.any(np.diff(event) < 0):
+        answered = np.array(events)
+        start = self._make_room(count)
+        if not write_orders(
+            asked, ratchet, slot, answered, self._signals, floor, self._heard, self._state.orders, start
+        ):
+            self._asked = start
+            wanted = answered[np.flatnonzero(asked.side) // asked.legs]
             raise AccountError(
-                f"orders answer events {event.min()} to {event.max()}; "
+                f"orders answer events {wanted.min()} to {wanted.max()}; "
                 f"they must ascend and lie between {floor} and {self._heard - 1}"
             )
-        all_of_them = slice(None) if len(wanted) == len(row) else wanted
-        columns = {field.name: getattr(legs, field.name)[all_of_them] for field in fields(legs)}
-        amount = columns.pop("size")
-        ask = self._asked + np.searchsorted(row[wanted], row[wanted])  # the first leg of the same event
-        ratchet = np.exp(-columns["side"] * columns["trail"])
-        bar = self._signals["bar"][event]
-        self._append(event=event, bar=bar, ask=ask, amount=amount, ratchet=ratchet, **columns)
 
     def submit(self, side: npt.ArrayLike, *, size: npt.ArrayLike, **order: Any) -> None:
         """Order at the close of the last observed event; it can fill from the next open.
@@ -245,7 +245,7 @@ class Account:
         masks = {name: order.pop(name) for name in ("cancel_on", "exit_on") if name in order}
         fields_: dict[str, Any] = {name: _legs(value) for name, value in order.items()} | masks
         plan = Plan(_legs(side), size=_legs(size), **fields_)
-        self.place(Asked.of(plan, self._now(), self._name), np.array([self._heard - 1]))
+        self.place(checked(plan, self._now(), self._name), np.array([self._heard - 1]))
 
     def close(self) -> None:
         """Leave every position at the next open."""
@@ -383,21 +383,12 @@ class Account:
             self._state.orders["slot"][start] = self._slots.setdefault(group, len(self._slots))
             self._state = self._state._replace(taken=_room(self._state.taken, len(self._slots)))
 
-    def _append(self, **columns: Any) -> None:
-        start = self._make_room(len(columns["event"]))
-        if self._once:  # nobody asks otherwise
-            groups, where = np.unique(columns["group"], return_inverse=True)
-            slots = [self._slots.setdefault(group, len(self._slots)) for group in groups.tolist()]
-            columns["slot"] = np.array(slots)[where]
-            self._state = self._state._replace(taken=_room(self._state.taken, len(self._slots)))
-        rows = self._state.orders.view(np.ndarray)[start : self._asked]
-        arrays = {name: np.broadcast_to(values, len(rows)) for name, values in columns.items()}
-        # One value for all, and that zero: the rows are zero already.
-        arrays = {name: column for name, column in arrays.items() if column.strides != (0,) or column[0] != 0}
-        for first in range(0, len(rows), _BLOCK):
-            block = slice(first, first + _BLOCK)
-            for name, column in arrays.items():
-                rows[name][block] = column[block]
+    def _slots_of(self, asked: Asked) -> IntArray:
+        """Return the dense number of each row's group; of rows that ask for nothing, any."""
+        groups, where = np.unique(asked.group, return_inverse=True)
+        slots = [self._slots.setdefault(group, len(self._slots)) for group in groups.tolist()]
+        self._state = self._state._replace(taken=_room(self._state.taken, len(self._slots)))
+        return np.array(slots)[where]
 
     def _make_room(self, count: int) -> int:
         """Count ``count`` more orders, and return the number of the first."""
@@ -418,26 +409,27 @@ class Account:
 
 def _rules(market: Exchange, settings: AccountSettings, policy: Policy) -> Records:
     """Return costs, limits and policies as the kernel takes them."""
-    rules = records(kernel.RULES_ROW, 1)
-    row = rules[0]
-    row.face, row.marked = market.face, market.marked
-    row.maker_fee, row.taker_fee, row.liquidation_fee = (
-        settings.maker_fee,
-        settings.taker_fee,
-        settings.liquidation_fee,
-    )
-    row.half_spread, row.impact, row.participation = (
-        settings.half_spread_bps * 1e-4,
-        settings.impact,
-        settings.participation,
-    )
     isolated = settings.margin == "isolated"
-    row.max_leverage = min(settings.max_leverage, settings.leverage) if isolated else settings.max_leverage
-    row.leverage = settings.leverage
-    row.margin = kernel.MARGINS.index(settings.margin) if len(market.rules.schedules) else kernel.NO_MARGIN
-    row.intrabar = kernel.INTRABARS.index(settings.intrabar)
-    row.conflict = kernel.CONFLICTS.index(policy.conflict)
-    row.max_open, row.cooldown, row.once_per_group = policy.max_open, policy.cooldown, policy.once_per_group
+    given = {
+        "face": market.face,
+        "maker_fee": settings.maker_fee,
+        "taker_fee": settings.taker_fee,
+        "liquidation_fee": settings.liquidation_fee,
+        "half_spread": settings.half_spread_bps * 1e-4,
+        "impact": settings.impact,
+        "participation": settings.participation,
+        "max_leverage": min(settings.max_leverage, settings.leverage) if isolated else settings.max_leverage,
+        "leverage": settings.leverage,
+        "margin": kernel.MARGINS.index(settings.margin) if len(market.rules.schedules) else kernel.NO_MARGIN,
+        "marked": market.marked,
+        "intrabar": kernel.INTRABARS.index(settings.intrabar),
+        "conflict": kernel.CONFLICTS.index(policy.conflict),
+        "max_open": policy.max_open,
+        "cooldown": policy.cooldown,
+        "once_per_group": policy.once_per_group,
+    }
+    rules = records(kernel.RULES_ROW, 1)
+    rules[0] = tuple(given[name] for name in kernel.RULES_ROW.names or ())
     return rules
 
 

@@ -22,7 +22,7 @@ data they are too narrow: on random walks 6 to 14% of them leave out zero, not 5
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -33,7 +33,7 @@ from forcedflow.kernels import measures
 from forcedflow.tables import BLIND_EQUITY
 from forcedflow.trading.account import Account
 from forcedflow.trading.exchange import Exchange
-from forcedflow.trading.orders import SIZE_RULES, Asked, Policy
+from forcedflow.trading.orders import SIZE_RULES, Asked, Policy, whole
 from forcedflow.trading.strategy import ask
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def blind_accounts(
     if told["placement"] is not None:
         keep("placement", [equity(tape.events, *orders.dealt(ledger, rng)) for _ in range(ACCOUNTS)])
     if told["selection"] is not None:
-        sized = replace(orders.asked, oco=np.zeros_like(orders.asked.side))
+        sized = orders.asked._replace(oco=np.zeros_like(orders.asked.side))
         pairs = [found.reshape(-1, DRAWS) for found in _matches(ledger, rng)]
         curves = []
         for k in range(ACCOUNTS):
@@ -166,15 +166,16 @@ class _Orders:
         rows = np.flatnonzero(np.isin(tape.events.kind, strategy.hears()))
         if not len(rows):
             return None
-        asked, of = ask(strategy, tape.events[rows]).flat()
-        rows = rows[of]
+        asked = ask(strategy, tape.events[rows])
+        rows = np.repeat(rows, asked.legs)
+        asked = whole(asked)
         wanted = np.flatnonzero((asked.side != 0) & (asked.reduce_only == 0) & (tape.events.atr[rows] > 0))
         return None if len(wanted) < MIN_TRADES else cls(asked, rows, wanted)
 
     @property
     def asked(self) -> Asked:
         """The entries."""
-        return _rows(self.everything, self.entries)
+        return whole(self.everything, self.entries)
 
     @property
     def rows(self) -> IntArray:
@@ -190,7 +191,7 @@ class _Orders:
         moved = ledger.dealt(rng)
         stop, target = self.everything.stop.copy(), self.everything.target.copy()
         stop[self.entries], target[self.entries] = moved.stop, moved.target
-        return self.answered, replace(self.everything, stop=stop, target=target)
+        return self.answered, self.everything._replace(stop=stop, target=target)
 
 
 class _Ledger:
@@ -199,7 +200,7 @@ class _Ledger:
     def __init__(self, tape: Tape, events: Events, asked: Asked, settings: AccountSettings) -> None:
         self.tape, self.events = tape, events
         units, alone = np.full(len(asked.side), SIZE_RULES.index("units")), np.zeros(len(asked.side), np.int64)
-        self.asked = replace(asked, size=np.ones(len(units)), size_rule=units, oco=alone)
+        self.asked = asked._replace(size=np.ones(len(units)), size_rule=units, oco=alone)
         self.market = Exchange.of(tape)
         self.reference = np.where(np.isnan(asked.price), events.close, asked.price)
         # Distances from the order's own reference price, log price in ATR; NaN where there is no stop or target.
@@ -218,8 +219,7 @@ class _Ledger:
         """Return the orders with each other's distances, which keep their side: a long's are mirrored for a short."""
         hand = rng.permutation(len(self.stop))
         flip = self.asked.side * self.asked.side[hand]
-        return replace(
-            self.asked,
+        return self.asked._replace(
             stop=self.reference * np.exp(flip * self.stop[hand] * self.events.atr),
             target=self.reference * np.exp(flip * self.target[hand] * self.events.atr),
         )
@@ -294,10 +294,9 @@ class _Blind:
         bars = ledger.tape.bars
         close, atr = bars.close[bar], ledger.tape.market_bars["atr"][bar]
         events = ledger.events[like].replace(bar=bar, ts=bars.close_ts[bar], close=close, atr=atr)
-        asked = _rows(asked, like)
+        asked = whole(asked, like)
         reference = close * np.exp(ledger.entry[like] * atr)
-        asked = replace(
-            asked,
+        asked = asked._replace(
             price=np.where(np.isnan(asked.price), np.nan, reference),
             limit=reference * np.exp(ledger.limit[like] * atr),
             stop=reference * np.exp(ledger.stop[like] * atr),
@@ -308,7 +307,7 @@ class _Blind:
 
 def _held(asked: Asked) -> Asked:
     """Return orders that no event cancels or ends."""
-    return replace(asked, cancel_on=np.zeros_like(asked.side), exit_on=np.zeros_like(asked.side))
+    return asked._replace(cancel_on=np.zeros_like(asked.side), exit_on=np.zeros_like(asked.side))
 
 
 def _matches(ledger: _Ledger, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
@@ -357,7 +356,3 @@ def _told(
         "unit": "ATR",
         "note": note,
     }
-
-
-def _rows(asked: Asked, rows: IntArray) -> Asked:
-    return Asked(**{name: getattr(asked, name)[rows] for name in Asked.__dataclass_fields__})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -12,13 +13,14 @@ from pydantic import Field
 
 from forcedflow.data.times import time_text
 from forcedflow.errors import StrategyError
+from forcedflow.kernels.plans import Asked, first_fault
 from forcedflow.settings import Settings
 from forcedflow.tables import EventKind, Events
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Asked", "Plan", "Policy", "at_event", "one_order"]
+__all__ = ["FAULTS", "Asked", "Plan", "Policy", "at_event", "checked", "one_order", "whole"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -93,14 +95,14 @@ class Plan:
     """Kinds of a later event of the same group after which the position leaves at the next open."""
 
 
-_FLOATS: Final = ("price", "limit", "stop", "target", "trail", "size")
-_INTS: Final = ("expiry", "hold", "group", "oco", "reduce_only")
-_OF_THE_ASK: Final = ("group", "reduce_only")
-
-
 _DEFAULTS: Final[dict[str, Any]] = {
     field.name: field.default for field in fields(Plan) if field.name not in {"side", "size"} and field.init
 }
+_NONE: Final = object()
+_NAMES: Final = {"entry": ENTRIES, "size_rule": SIZE_RULES}
+_REALS: Final = frozenset({"price", "limit", "stop", "target", "trail", "size"})
+_COLUMNS: Final = {column: "entry" if column == "kind" else column for column in Asked._fields if column != "legs"}
+"""The field of a plan that each column of :class:`Asked` holds."""
 _LEVELS: Final = ("price", "limit", "stop", "target", "trail")
 _COUNTS: Final = ("expiry", "hold", "group", "oco")
 _FLOATING: Final = frozenset({int, float, np.float64, np.int64})
@@ -109,62 +111,88 @@ _KINDS: Final = frozenset({EventKind})
 _STOP_LIMIT: Final = ENTRIES.index("stop_limit")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A plan whose fields are checked columns: shape (events,), or (events, legs) where the plan has ladders."""
+FAULTS: Final = (
+    ("side", "must be +1, -1 or 0"),
+    ("price", "must be NaN for a market order"),
+    ("price", "must be a positive number"),
+    ("limit", "must be NaN for any order but a stop_limit"),
+    ("stop", "must be a positive number, or NaN for none"),
+    ("target", "must be a positive number, or NaN for none"),
+    ("stop", "or trail is needed to size by risk"),
+    ("stop", "must lie on the losing side of the entry"),
+    ("target", "must lie on the winning side of the entry"),
+    ("size", "must be a positive number"),
+    ("expiry", "must be at least 1"),
+    ("hold", "must not be negative"),
+    ("oco", "must not be negative"),
+    ("limit", "must be a positive number for a stop_limit"),
+    ("trail", "must be a positive log distance, or NaN for none"),
+    ("stop", "must be NaN for a reduce-only order"),
+    ("target", "must be NaN for a reduce-only order"),
+    ("trail", "must be NaN for a reduce-only order"),
+    ("hold", "must be 0 for a reduce-only order"),
+    ("reduce_only", "must be a market, limit or stop order"),
+    ("group", "must be the same for all legs"),
+    ("reduce_only", "must be the same for all legs"),
+)
+"""Field and what is asked of it, by the numbers of :func:`forcedflow.kernels.plans.first_fault`."""
 
-    side: IntArray
-    kind: IntArray
-    """0 market, 1 limit, 2 stop, 3 stop_limit: places in the account kernel's ``KINDS``."""
-    price: FloatArray
-    limit: FloatArray
-    stop: FloatArray
-    target: FloatArray
-    trail: FloatArray
-    size: FloatArray
-    size_rule: IntArray
-    """Places in ``SIZE_RULES``."""
-    expiry: IntArray
-    hold: IntArray
-    group: IntArray
-    oco: IntArray
-    reduce_only: IntArray
-    cancel_on: IntArray
-    exit_on: IntArray
 
-    @classmethod
-    def of(cls, plan: Plan, events: Events, name: str) -> Asked:
-        """Check ``plan`` against the events it answers.
+def checked(plan: Plan, events: Events, name: str) -> Asked:
+    """Return a plan's columns, checked against the events it answers.
 
-        Raises
-        ------
-        StrategyError
-            Naming the strategy ``name``, the field and, where one is to blame, the event.
-        """
-        columns: dict[str, npt.NDArray[Any]] = {
-            "side": _numbers(plan.side, "side", np.int64, name),
-            "kind": _codes(plan.entry, "entry", ENTRIES, name),
-            "size_rule": _codes(plan.size_rule, "size_rule", SIZE_RULES, name),
-        }
-        columns |= {field: _numbers(getattr(plan, field), field, np.float64, name) for field in _FLOATS}
-        columns |= {field: _numbers(getattr(plan, field), field, np.int64, name) for field in _INTS}
-        for field in ("cancel_on", "exit_on"):
-            columns[field] = _numbers(_mask(getattr(plan, field), field, name), field, np.int64, name)
-        asked = cls(**_fitted(columns, len(events), name))
-        _check(asked, events, name)
-        return asked
+    Raises
+    ------
+    StrategyError
+        Naming the strategy ``name``, the field and, where one is to blame, the event.
+    """
+    columns = {column: _column(getattr(plan, field), field, name) for column, field in _COLUMNS.items()}
+    asked = _fitted(columns, len(events), name)
+    fault, row = first_fault(asked, np.array(events.close))
+    if fault >= 0:
+        field, problem = FAULTS[fault]
+        at, leg = divmod(row, asked.legs)
+        one: Any = whole(asked, slice(row, row + 1))
+        kind = one.kind.item()
+        met = events.close[at] if kind == 0 else (one.limit if kind == _STOP_LIMIT else one.price).item()
+        entry = f"{'buy' if one.side > 0 else 'sell'} {ENTRIES[kind]} at {met:.10g}"
+        which = f", leg {leg}" if asked.legs > 1 else ""
+        raise StrategyError(
+            f"strategy {name}, {at_event(events, at)}, plan row {at}{which}: {field} {problem}, "
+            f"was {getattr(one, field).item():.10g} ({entry})"
+        )
+    return asked
 
-    def flat(self) -> tuple[Asked, IntArray]:
-        """Return the columns with shape (events * legs,), and the event's row of each."""
-        events, legs = len(self.side), self.side[:1].size if len(self.side) else 1
-        flat = Asked(**{field.name: getattr(self, field.name).reshape(-1) for field in fields(self)})
-        return flat, np.repeat(np.arange(events), legs)
+
+def whole(asked: Asked, rows: IntArray | slice = slice(None)) -> Asked:
+    """Return some rows, each column with a value of its own for each of them, as if they had no legs."""
+    count = len(asked.side)
+    columns: Any = (np.array(np.broadcast_to(column, count)[rows]) for column in asked[:-1])
+    return Asked._make((*columns, 1))
+
+
+def _column(values: Any, field: str, name: str) -> npt.NDArray[Any]:
+    """Return a column of a plan in the type of the account's kernel."""
+    return _default(field) if values is _DEFAULTS.get(field, _NONE) else _typed(values, field, name)
+
+
+@cache
+def _default(field: str) -> npt.NDArray[Any]:
+    return _typed(_DEFAULTS[field], field, "")
+
+
+def _typed(values: Any, field: str, name: str) -> npt.NDArray[Any]:
+    if field in _NAMES:
+        return _codes(values, field, _NAMES[field], name)
+    if field in {"cancel_on", "exit_on"}:
+        values = _mask(values, field, name)
+    return _numbers(values, field, np.float64 if field in _REALS else np.int64, name)
 
 
 def one_order(side: Any, size: Any, given: dict[str, Any], close: float) -> tuple[float, ...] | None:
     """Return a single order's fields as the account's kernel takes them, ``side`` to ``exit_on``, if it is fine.
 
-    A short way for handlers: :meth:`Asked.of` takes as long for one order as for a thousand. What is not fine, or a
+    A short way for handlers: :func:`checked` takes as long for one order as for a thousand. What is not fine, or a
     ladder, or reduce-only, or of other types than Python's own and numpy's doubles, is left to it, by None; so it alone
     says what is wrong.
 
@@ -221,22 +249,29 @@ def at_event(events: Events, row: int) -> str:
     return f"{EventKind(events.kind[row]).title} in bar {events.bar[row]} ({time_text(int(events.ts[row]))})"
 
 
-def _fitted(columns: dict[str, npt.NDArray[Any]], events: int, name: str) -> dict[str, npt.NDArray[Any]]:
-    """Broadcast all columns to one shape."""
-    legs = {column.shape[1] for column in columns.values() if column.ndim == 2}
-    ladder = max(legs, default=0)
-    known = {(), (1,), (events,)} | ({(events, ladder), (1, ladder)} if ladder else set())
+def _fitted(columns: dict[str, npt.NDArray[Any]], events: int, name: str) -> Asked:
+    """Bring all columns to one shape, but leave a value that stands for all rows alone."""
+    ladders = {column.shape[1] for column in columns.values() if column.ndim == 2}
+    legs = max(ladders, default=1)
+    known = {(), (1,), (events,)} | ({(events, legs), (1, legs)} if ladders else set())
+    flat: dict[str, npt.NDArray[Any]] = {}
     for field, column in columns.items():
-        if column.shape not in known or (column.ndim == 2 and len(legs) > 1):
+        if column.shape not in known or (column.ndim == 2 and len(ladders) > 1):
             raise StrategyError(
-                f"strategy {name}: plan column {field!r} has shape {column.shape}; give a scalar, one value for each "
-                f"of the {events} events, or a ladder of shape ({events}, legs) with one number of legs throughout"
+                f"strategy {name}: plan column {_COLUMNS[field]!r} has shape {column.shape}; give a scalar, one value "
+                f"for each of the {events} events, or a ladder of shape ({events}, legs) with one number of legs "
+                "throughout"
             )
-    if not ladder:
-        whole = (events,)
-        return {f: column if column.shape == whole else np.broadcast_to(column, whole) for f, column in columns.items()}
-    tall = {field: column[:, None] if column.ndim == 1 else column for field, column in columns.items()}
-    return {field: np.broadcast_to(column, (events, ladder)) for field, column in tall.items()}
+        if column.size == 1:
+            flat[field] = column.reshape(1)
+        elif ladders:
+            tall = column if column.ndim == 2 else column[:, None]
+            flat[field] = np.broadcast_to(tall, (events, legs)).reshape(-1)
+        else:
+            flat[field] = column
+    if len(flat["side"]) != events * legs:
+        flat["side"] = np.full(events * legs, flat["side"][0])
+    return Asked(**flat, legs=legs)
 
 
 def _numbers(values: npt.ArrayLike, field: str, dtype: type[np.generic], name: str) -> npt.NDArray[np.generic]:
@@ -270,80 +305,3 @@ def _mask(kinds: Collection[EventKind] | IntArray, field: str, name: str) -> npt
         return sum(1 << EventKind(kind) for kind in set(kinds))
     except (TypeError, ValueError) as error:
         raise StrategyError(f"strategy {name}: plan column {field!r} must hold kinds of event: {error}") from None
-
-
-def _check(given: Asked, events: Events, name: str) -> None:
-    # A value that is given once for all events is checked once.
-    asked = Asked(**{field.name: _once(getattr(given, field.name)) for field in fields(given)})
-    ladder = given.side.ndim == 2
-    market = asked.kind == ENTRIES.index("market")
-    both = asked.kind == ENTRIES.index("stop_limit")
-    price = np.where(market, events.close[:, None] if ladder else events.close, asked.price)
-    reference = np.where(both, asked.limit, price)
-    risky, reduces = asked.size_rule == SIZE_RULES.index("risk"), asked.reduce_only != 0
-    no_stop, no_target, no_trail = np.isnan(asked.stop), np.isnan(asked.target), np.isnan(asked.trail)
-
-    def losing(level: FloatArray) -> BoolArray:
-        return (asked.side * (reference - level) > 0) & (asked.side * (price - level) > 0)
-
-    def winning(level: FloatArray) -> BoolArray:
-        return (asked.side * (level - reference) > 0) & (asked.side * (level - price) > 0)
-
-    findings: list[tuple[str, str, BoolArray]] = [
-        ("side", "must be +1, -1 or 0", np.abs(asked.side) <= 1),
-        ("price", "must be NaN for a market order", ~market | np.isnan(asked.price)),
-        ("price", "must be a positive number", market | _positive(asked.price)),
-        ("limit", "must be NaN for any order but a stop_limit", both | np.isnan(asked.limit)),
-        ("stop", "must be a positive number, or NaN for none", no_stop | _positive(asked.stop)),
-        ("target", "must be a positive number, or NaN for none", no_target | _positive(asked.target)),
-        ("stop", "or trail is needed to size by risk", ~(risky & no_stop & no_trail)),
-        ("stop", "must lie on the losing side of the entry", no_stop | losing(asked.stop)),
-        ("target", "must lie on the winning side of the entry", no_target | winning(asked.target)),
-        ("size", "must be a positive number", _positive(asked.size)),
-        ("expiry", "must be at least 1", asked.expiry >= 1),
-        ("hold", "must not be negative", asked.hold >= 0),
-        ("oco", "must not be negative", asked.oco >= 0),
-    ]
-    if both.any():
-        findings.append(("limit", "must be a positive number for a stop_limit", ~both | _positive(asked.limit)))
-    if not no_trail.all():
-        findings.append(
-            ("trail", "must be a positive log distance, or NaN for none", no_trail | _positive(asked.trail))
-        )
-    if reduces.any():
-        findings += [
-            ("stop", "must be NaN for a reduce-only order", ~reduces | no_stop),
-            ("target", "must be NaN for a reduce-only order", ~reduces | no_target),
-            ("trail", "must be NaN for a reduce-only order", ~reduces | no_trail),
-            ("hold", "must be 0 for a reduce-only order", ~reduces | (asked.hold == 0)),
-            ("reduce_only", "must be a market, limit or stop order", ~(reduces & both)),
-        ]
-    if ladder:
-        findings += [
-            (field, "must be the same for all legs", _same_for_legs(getattr(asked, field))) for field in _OF_THE_ASK
-        ]
-    asks = given.side != 0
-    for field, problem, fine in findings:
-        if not fine.all() and np.any(asks & ~fine):
-            at = tuple(int(k) for k in np.argwhere(asks & ~fine)[0])
-            met = np.broadcast_to(reference, given.side.shape)[at]
-            entry = f"{'buy' if given.side[at] > 0 else 'sell'} {ENTRIES[given.kind[at]]} at {met:.10g}"
-            leg = f", leg {at[1]}" if ladder else ""
-            raise StrategyError(
-                f"strategy {name}, {at_event(events, at[0])}, plan row {at[0]}{leg}: {field} {problem}, "
-                f"was {getattr(given, field)[at]:.10g} ({entry})"
-            )
-
-
-def _once(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return one row of a column whose rows are all the same place in memory."""
-    return column[:1] if column.strides[0] == 0 else column
-
-
-def _same_for_legs(values: IntArray) -> BoolArray:
-    same: BoolArray = values == values[:, :1]
-    return same
-
-
-def _positive(values: FloatArray) -> BoolArray:
-    return np.isfinite(values) & (values > 0)

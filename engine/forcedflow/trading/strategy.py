@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import re
 import sys
-from dataclasses import fields
 from functools import cache, partial
 from keyword import iskeyword
 from pathlib import Path
@@ -20,7 +19,7 @@ from forcedflow.data.catalog import shipped_folder
 from forcedflow.errors import SettingsError, StrategyError, did_you_mean
 from forcedflow.settings import AccountSettings, MarketSettings, parse
 from forcedflow.tables import Event, EventKind, Events
-from forcedflow.trading.orders import Asked, Plan, Policy, at_event
+from forcedflow.trading.orders import Asked, Plan, Policy, at_event, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -116,7 +115,7 @@ def ask(strategy: Strategy, events: Events) -> Asked:
         raise _raised(name, _blamed(strategy, events), error) from error
     if not isinstance(plan, Plan):
         raise StrategyError(f"strategy {name}: plan() must return a Plan, returned {type(plan).__name__}")
-    return Asked.of(plan, events, name)
+    return checked(plan, events, name)
 
 
 def handle(strategy: Strategy, calls: Handlers, market: object, account: Desk, event: Event) -> None:
@@ -157,13 +156,15 @@ def check_elementwise(strategy: Strategy, events: Events, asked: Asked, seed: in
     prefixes = [slice(length) for length in rng.integers(1, len(events), size=3).tolist()]
     for picked in rows + prefixes:
         again = ask(strategy, events[picked])
-        for field in fields(Asked):
-            batch, alone = getattr(asked, field.name)[picked], getattr(again, field.name)
+        first, stop = ((row or 0) * asked.legs for row in (picked.start, picked.stop))
+        for field in ("legs", *Asked._fields[:-1]):
+            batch, alone = (np.atleast_1d(getattr(plan, field)) for plan in (asked, again))
+            batch = batch[first:stop] if len(batch) > 1 else batch
             differ = ~((batch == alone) | ((batch != batch) & (alone != alone)))  # noqa: PLR0124  (NaN equals NaN here)
             if differ.any():
-                at = (picked.start or 0) + int(np.argwhere(differ)[0][0])
+                at = (picked.start or 0) + int(differ.argmax()) // asked.legs
                 raise StrategyError(
-                    f"strategy {type(strategy).__name__}, {at_event(events, at)}: plan row {at}, column {field.name!r} "
+                    f"strategy {type(strategy).__name__}, {at_event(events, at)}: plan row {at}, column {field!r} "
                     "changes with the other rows it is asked about; write plan() with elementwise numpy"
                 )
 
