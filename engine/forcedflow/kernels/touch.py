@@ -31,17 +31,25 @@ class Extremes(NamedTuple):
 
 
 def extremes(high: FloatArray, low: FloatArray) -> Extremes:
-    """Build the pyramid of some bars; 0.1 ns a bar and level."""
-    levels = [np.column_stack((high, low))]
-    while len(levels[-1]) > _BLOCK:
-        below = levels[-1]
-        whole = -(-len(below) // _BLOCK) * _BLOCK
-        padded = np.full((whole, 2), (-np.inf, np.inf))
-        padded[: len(below)] = below
-        blocks = padded.reshape(-1, _BLOCK, 2)
-        levels.append(np.column_stack((blocks[:, :, 0].max(axis=1), blocks[:, :, 1].min(axis=1))))
-    first = np.cumsum([0] + [len(level) for level in levels[:-1]])
-    return Extremes(np.concatenate(levels), first)
+    """Build the pyramid of some bars."""
+    sizes = [len(high)]
+    while sizes[-1] > _BLOCK:
+        sizes.append(-(-sizes[-1] // _BLOCK))
+    first = np.cumsum([0, *sizes[:-1]])
+    values = np.empty((sum(sizes), 2))
+    for side, (column, extreme) in enumerate(((high, np.maximum), (low, np.minimum))):
+        level = column
+        for begin, size in zip(first.tolist(), sizes, strict=True):
+            level = level if begin == 0 else _blocks(level, extreme)
+            values[begin : begin + size, side] = level
+    return Extremes(values, first)
+
+
+def _blocks(column: FloatArray, extreme: np.ufunc) -> FloatArray:
+    """Return the extreme of each block; the last may be short."""
+    whole = len(column) & -_BLOCK
+    of_whole: FloatArray = extreme.reduce(column[:whole].reshape(-1, _BLOCK), axis=1)
+    return of_whole if whole == len(column) else np.append(of_whole, extreme.reduce(column[whole:]))
 
 
 @lean_kernel

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forcedflow.kernels import measures
 from forcedflow.report import chance
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from forcedflow.record import Table
 
 __all__ = ["Calendar", "Curve", "MapContext", "Reckoning", "scorecard", "swept_scorecard"]
+
+
+_NAMES: Final = tuple(measure.name for measure in MEASURES)
 
 
 def scorecard(
@@ -144,10 +147,8 @@ def _measured(
 
 
 def _card(found: Mapping[str, float | int]) -> dict[str, float | int | None]:
-    return {m.name: _defined(found.get(m.name, math.nan)) for m in MEASURES}
-
-
-def _defined(value: float) -> float | int | None:
-    if isinstance(value, int):
-        return value
-    return float(value) if math.isfinite(value) else None
+    card: dict[str, float | int | None] = dict.fromkeys(_NAMES)
+    for name, value in found.items():
+        if -math.inf < value < math.inf:  # and no NaN
+            card[name] = value if isinstance(value, int) else float(value)
+    return card

@@ -110,11 +110,10 @@ class SweptAccount(Account):
 
     def rows(self) -> tuple[Records, Records, Records]:
         """Trade what is left to be traded; return orders, fills and funding payments."""
-        self._traded()
-        book = self._state.book[0]
-        rows = self._state.orders[: self._asked], self._state.fills[: book.fills], self._funded[: book.funded]
-        orders, fills, funded = (part.view(np.ndarray) for part in rows)  # numpy's records take long to find a field
-        return orders, fills, funded
+        book, state = self._traded(), self._state
+        # Views of another kind, since numpy's records take long to find a field.
+        orders, fills, funded = (part.view(np.ndarray) for part in (state.orders, state.fills, self._funded))
+        return orders[: self._asked], fills[: book.fills.item()], funded[: book.funded.item()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +146,11 @@ class SharedMarket:
         bars = exchange.bars
         rows = np.flatnonzero(np.isin(events.kind, strategy.hears()))
         worth = np.ascontiguousarray(exchange.worth(bars.close))
-        closes = bars.close_ts
-        day = (closes - 1) // DAY
-        ends = np.append(np.flatnonzero(np.diff(day)), len(day) - 1)
-        nights = np.diff(np.append(day[ends], day[-1] + 1))
+        closes = exchange.close_ts
+        days = np.arange((closes[0] - 1) // DAY, (closes[-1] - 1) // DAY + 1)
+        ends = np.searchsorted(closes, (days + 1) * DAY, side="right") - 1
+        traded = np.diff(ends, prepend=-1) > 0
+        ends, nights = ends[traded], np.diff(np.append(days[traded], days[-1] + 1))
         repeats = nights if calendar == "24/7" else np.ones_like(nights)
         per_year = days_a_year(int(repeats.sum()), int(bars.ts[0]), closes, calendar)
         funding = exchange.rules.funding
