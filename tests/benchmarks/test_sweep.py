@@ -29,7 +29,7 @@ GRID: dict[str, Sequence[Any]] = {"market.zone_on": np.linspace(0.012, 0.02, 20)
 @pytest.mark.benchmark(group="sweep")
 def test_two_workers(benchmark: BenchmarkFixture, full: bool, tell: Callable[[str], None]) -> None:
     """Workers that are there and warm; sending them the bars is in the time, compiling and starting is not."""
-    data = minutes(200_000 if full else 2_000)
+    data = minutes(1_000_000 if full else 2_000)
     grid = GRID if full else {"market.zone_on": GRID["market.zone_on"][:2]}
 
     def timed(cluster: str | None) -> float:
