@@ -18,6 +18,7 @@ from forcedflow.data.chunks import chunks_of
 from forcedflow.data.series import Dataset
 from forcedflow.data.sources.table import TimeColumn, read_batches
 from forcedflow.errors import CatalogError, DataError
+from forcedflow.trading.exchange import Exchange
 from generators import MINUTE, examples
 
 ROWS = 200
@@ -122,6 +123,44 @@ def test_errors_name_the_row_of_the_file(
         taken(file, count)
     assert in_chunks.value.row == at_once.value.row == row
     assert in_chunks.value.field == at_once.value.field
+
+
+FUNDING = 'funding = { file = "funding.parquet", columns = { ts = { column = "ts", unit = "ns" }, value = "value" } }'
+
+
+@pytest.mark.parametrize("count", [1, 7, 49, 50, 51, 64, 1000])
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_funding_comes_with_the_bars_it_falls_due_in(tmp_path: Path, count: int, in_memory: bool) -> None:
+    """Before the bars, at their borders, in a gap between them, and after: each payment once, and in its bar."""
+    bars = columns()
+    bars["ts"][50:] += 100 * MINUTE
+    at = START + np.array([-5, 0, 3.5, 7, 49.999, 50, 60, 149, 150, 150.5, 163, 170, 299, 299.5, 300, 301]) * MINUTE
+    paid = {"ts": at.astype(np.int64), "value": np.arange(len(at)) * 1e-5}
+    pq.write_table(pa.table(paid), tmp_path / "funding.parquet")
+    file = write(tmp_path, bars)
+    file.write_text(file.read_text(encoding="utf-8") + FUNDING, encoding="utf-8")
+    whole = load_dataset(file)
+    chunks, first, found = chunks_of(whole if in_memory else file), 0, []
+    while (part := chunks.take(count)) is not None:
+        funding = part.venues[0].funding
+        assert funding is not None
+        due = np.searchsorted(part.bars.close_ts, funding.ts, side="right")
+        found += list(zip((first + due).tolist(), funding.rate.tolist(), strict=True))
+        first += len(part.bars)
+    rules = Exchange(whole.bars, venue=whole.venues[0]).rules
+    assert found == list(zip(rules.funding["bar"].tolist(), rules.funding["rate"].tolist(), strict=True))
+    assert len(found) == 13
+
+
+def test_funding_must_ascend_across_chunks(tmp_path: Path) -> None:
+    ts = START + np.array([5, 35, 25, 65]) * MINUTE
+    pq.write_table(pa.table({"ts": ts, "value": np.ones(4)}), tmp_path / "funding.parquet")
+    file = write(tmp_path, columns())
+    file.write_text(file.read_text(encoding="utf-8") + FUNDING, encoding="utf-8")
+    for count in (10, 36, 200):
+        with pytest.raises(DataError, match=r"does not come after|comes after a later time") as told:
+            taken(file, count)
+        assert told.value.row == 2
 
 
 @pytest.mark.parametrize("count", [10, 48, 60])

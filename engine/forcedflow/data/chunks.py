@@ -1,6 +1,7 @@
 """A dataset whose bars come in chunks: cut from memory, or read from Parquet files of any size.
 
-A chunk is a :class:`~.series.Dataset` of the bars that come next, with the open interest that describes them. Bars are
+A chunk is a :class:`~.series.Dataset` of the bars that come next, with the open interest that describes them and the
+funding that falls due in them. Bars are
 checked chunk by chunk, across the borders too, and errors name rows of the file.
 """
 
@@ -16,7 +17,7 @@ from forcedflow.data.bars import Bars
 from forcedflow.data.catalog import Located, join_mark, locate, warnings
 from forcedflow.data.checks import check_times
 from forcedflow.data.leakage import leakage_check
-from forcedflow.data.series import Dataset, OpenInterest, VenueData
+from forcedflow.data.series import Dataset, Funding, OpenInterest, VenueData
 from forcedflow.data.sources.table import TimeColumn, read_batches
 from forcedflow.data.times import instant_ns, time_text
 from forcedflow.errors import DataError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from forcedflow.data.entry import OpenInterestFile, SourceFile
+    from forcedflow.data.entry import FundingFile, OpenInterestFile, SourceFile
 
 __all__ = ["Chunks", "chunks_of"]
 
@@ -74,12 +75,22 @@ def _until(bars: Bars) -> int:
     return int(bars.close_ts[-1]) + bars.interval - 1
 
 
+def _due_from(closed: int | None, part: Bars) -> int:
+    """Return the first moment whose funding falls due in some bars; ``closed``: when the bars before were over.
+
+    As a payment in a gap falls due in the first bar after it.
+    """
+    return int(part.ts[0]) if closed is None else closed
+
+
 @dataclass(slots=True)
 class _Cut:
     """Chunks of a dataset in memory."""
 
     data: Dataset
     at: int = 0
+    closed: int | None = None
+    """Close of the last bar taken."""
 
     @property
     def end(self) -> int:
@@ -87,6 +98,7 @@ class _Cut:
 
     def skip(self, bars: int) -> None:
         self.at += bars
+        self.closed = None
 
     def take(self, bars: int) -> Dataset | None:
         whole = self.data.bars
@@ -95,8 +107,13 @@ class _Cut:
         if not len(part):
             return None
         self.at += len(part)
-        venues = tuple(venue.between(int(part.ts[0]), _until(part)) for venue in self.data.venues)
+        venues = tuple(self._venue(venue, part) for venue in self.data.venues)
+        self.closed = int(part.close_ts[-1])
         return replace(self.data, bars=part, venues=venues, fine=None)
+
+    def _venue(self, venue: VenueData, part: Bars) -> VenueData:
+        paid = venue.funding and venue.funding.between(_due_from(self.closed, part), int(part.close_ts[-1]) - 1)
+        return replace(venue.between(int(part.ts[0]), _until(part)), funding=paid)
 
 
 class _Rows:
@@ -157,10 +174,13 @@ class _Read:
     bars: _Rows
     mark: _Rows | None
     open_interest: list[_Rows | None]
+    funding: list[_Rows | None]
     border: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Times of the last bars before the next chunk."""
-    stamped: list[int] = field(default_factory=list)
-    """Of each venue, the last stamp so far."""
+    closed: int | None = None
+    """Close of the last bar taken."""
+    last: dict[tuple[str, int], int] = field(default_factory=dict)
+    """The last time so far, by the name of a series and the number of its venue."""
     checked: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -169,7 +189,8 @@ class _Read:
         entry = at.entry
         files: dict[str, str] = {}
         stamps = [venue.open_interest for venue in entry.venues]
-        for source in (entry.bars, entry.mark, *stamps):
+        paid = [venue.funding for venue in entry.venues]
+        for source in (entry.bars, entry.mark, *stamps, *paid):
             if source is not None:
                 path, found = at.source(source)
                 files |= {source.file: found} if found else {}
@@ -188,14 +209,15 @@ class _Read:
             bars=_bar_rows(at, 0),
             mark=None if entry.mark is None else _mark_rows(at),
             open_interest=[None if source is None else _stamp_rows(at, source) for source in stamps],
+            funding=[None if source is None else _value_rows(at, source) for source in paid],
         )
-        read.stamped = [np.iinfo(np.int64).min] * len(stamps)
         if start is not None:
             read.bars.before(start)
         return read
 
     def skip(self, bars: int) -> None:
         self.bars = _bar_rows(self.at, self.bars.row + bars)
+        self.closed = None
 
     def take(self, bars: int) -> Dataset | None:
         entry, row = self.at.entry, self.bars.row
@@ -217,10 +239,11 @@ class _Read:
                 contract=venue.contract,
                 profile=self.at.profile(venue),
                 open_interest=self._stamps(v, part),
+                funding=self._payments(v, part),
             )
             for v, venue in enumerate(entry.venues)
         )
-        self.checked = True
+        self.checked, self.closed = True, int(part.close_ts[-1])
         return Dataset(
             name=self.at.name,
             bars=part,
@@ -257,11 +280,7 @@ class _Read:
             found = OpenInterest.from_columns(stamp, columns["value"], stamp + source.lag, file=rows.path)
         except DataError as error:
             raise error.further(row) from None
-        if len(found):
-            if found.stamp[0] <= self.stamped[v]:
-                reason = f"{time_text(found.stamp[0])} does not come after {time_text(self.stamped[v])}; sort the rows"
-                raise DataError(reason, file=rows.path, row=row, field="stamp")
-            self.stamped[v] = int(found.stamp[-1])
+        self._ascends(("stamp", v), found.stamp, rows.path, row)
         if not self.checked:  # what a chunk can tell of the series' timing, the first one tells
             known = found.between(int(part.ts[0]), int(part.close_ts[-1]))
             if len(known) > 1 and np.median(np.diff(known.stamp)) < part.interval:
@@ -269,6 +288,30 @@ class _Read:
                 self.notes.append("open interest is finer than the bars: only the stamps at their closes are used")
             leakage_check(part, known, file=rows.path)
         return found
+
+    def _payments(self, v: int, part: Bars) -> Funding | None:
+        """Return a venue's funding that falls due in some of the bars."""
+        source, rows = self.at.entry.venues[v].funding, self.funding[v]
+        if source is None or rows is None:
+            return None
+        row = rows.row
+        columns = rows.before(int(part.close_ts[-1]))
+        try:
+            found = Funding.from_columns(columns["ts"], columns["value"], columns["ts"] + source.lag, file=rows.path)
+        except DataError as error:
+            raise error.further(row) from None
+        self._ascends(("ts", v), found.ts, rows.path, row)
+        return found.between(_due_from(self.closed, part), int(part.close_ts[-1]))
+
+    def _ascends(self, series: tuple[str, int], times: npt.NDArray[np.int64], file: Path, row: int) -> None:
+        """See that times come after those of the chunks before; the first is in row ``row`` of the file."""
+        if not len(times):
+            return
+        before = self.last.get(series)
+        if before is not None and times[0] <= before:
+            reason = f"{time_text(int(times[0]))} does not come after {time_text(before)}; sort the rows"
+            raise DataError(reason, file=file, row=row, field=series[0])
+        self.last[series] = int(times[-1])
 
 
 def _refuse_choice(source: SourceFile, path: Path) -> None:
@@ -294,7 +337,11 @@ def _stamp_rows(at: Located, source: OpenInterestFile) -> _Rows:
     path = at.path(source.file)
     if source.unit != "base":
         raise DataError(f"unit {source.unit} needs prices of other chunks; convert the series to base units", file=path)
-    return _Rows(path, {"ts": source.columns.ts.spec(), "value": source.columns.value})
+    return _value_rows(at, source)
+
+
+def _value_rows(at: Located, source: OpenInterestFile | FundingFile) -> _Rows:
+    return _Rows(at.path(source.file), {"ts": source.columns.ts.spec(), "value": source.columns.value})
 
 
 def _last_time(path: Path, column: TimeColumn) -> int:
