@@ -15,7 +15,8 @@ from forcedflow.kernels.orders import ENTERED
 from forcedflow.kernels.score import TRADE_ROW, equity_at, pieces, trade_results
 from forcedflow.report.equity_measures import Calendar
 from forcedflow.report.scorecard import scorecard
-from forcedflow.study.sweeps.score import SharedMarket, SweptAccount, daily_equity
+from forcedflow.study.sweeps.score import SharedMarket, daily_equity
+from forcedflow.trading.account import Account
 from forcedflow.trading.strategy import ask
 from generators import examples
 from trading.market import FromColumns
@@ -46,11 +47,11 @@ def test_rows_equal_their_twin(seed: int) -> None:
     case = Case.of(seed)
     market, cash = case.market, case.settings.cash
     shared = SharedMarket.of(market, case.events, "24/7", FromColumns)
-    account = SweptAccount(market, case.settings, case.strategy)
+    account = Account(market, case.settings, case.strategy)
     account.observe(case.events)
     account.place(ask(case.strategy, shared.heard), shared.rows)
     account.advance(len(market.bars) - 1)
-    orders, fills, funded = account.rows()
+    orders, fills, funded, _ = account.rows()
 
     count, every = len(fills) + len(funded) + 1, np.arange(len(market.bars))
     begins, held, position = np.zeros(count, np.int64), np.full(count, cash), np.zeros(count)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from forcedflow.data.bars import Bars
 from forcedflow.errors import AccountError, StrategyError
-from forcedflow.kernels import IntArray, Records, records
+from forcedflow.kernels import BoolArray, FloatArray, IntArray, Records, records
 from forcedflow.kernels import orders as kernel
 from forcedflow.kernels.account import advance
 from forcedflow.kernels.plans import write_orders
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from forcedflow.data.series import Dataset
     from forcedflow.settings import AccountSettings
 
-__all__ = ["Account", "OpenTrade", "with_venue_fees"]
+__all__ = ["Account", "Carried", "OpenTrade", "with_venue_fees"]
 
 _NO_BAR: Final = -(2**62)
 _A_FEW: Final = 8
@@ -48,6 +48,26 @@ class OpenTrade:
     group: int
     liquidation: float
     """Price at which the venue closes it, by its own margin or the account's; NaN for none."""
+
+
+class Carried(NamedTuple):
+    """What an account takes along to the bars after its own, whose first it calls bar 0."""
+
+    book: Records
+    orders: Records
+    """Those that work or are open, and the first orders of their asks."""
+    working: IntArray
+    """Places of the working orders in ``orders``."""
+    lots: IntArray
+    """And of the open lots."""
+    taken: BoolArray
+    """By slot, as in the kernel's state."""
+    groups: IntArray
+    """The group of each slot."""
+    table: Records
+    """Rows of the maintenance table that holds."""
+    level: FloatArray
+    """Shape (1,): the nearest price of own liquidation, NaN for none."""
 
 
 class _Book:
@@ -78,6 +98,8 @@ class Account:
         Costs and limits.
     policy
         What becomes of a new order while others are live; a strategy is one.
+    carried
+        Of an account that traded the bars before these (:meth:`carry`), to go on from.
 
     Raises
     ------
@@ -86,7 +108,9 @@ class Account:
         swept.
     """
 
-    def __init__(self, market: Exchange | Bars, settings: AccountSettings, policy: Policy) -> None:
+    def __init__(
+        self, market: Exchange | Bars, settings: AccountSettings, policy: Policy, carried: Carried | None = None
+    ) -> None:
         self._market = Exchange(market) if isinstance(market, Bars) else market
         self._bars, self._settings = self._market.bars, settings
         self._name = type(policy).__name__
@@ -118,8 +142,11 @@ class Account:
         self._book.schedule[0] = -1
         self._heard = self._announced = self._asked = self._stop = 0
         self._looked = (0, 0, 0)
+        self._levels = 0  # rows of levels that are of the bars before
         self._slots: dict[int, int] = {0: 0}
         self._last: Events | None = None
+        if carried is not None:
+            self._go_on(carried)
 
     def observe(self, events: Events) -> None:
         """Hear the next events of the tape, each once and in order: they may cancel orders and end positions.
@@ -309,18 +336,80 @@ class Account:
             for lot in open_now
         )
 
+    def carry(self) -> tuple[IntArray, Carried]:
+        """Return what is to go on with over the bars that come after, and which of the orders it holds.
+
+        Raises
+        ------
+        AccountError
+            Where bars or announced events are left.
+        """
+        if self._stop < len(self._bars) or self._heard < self._announced:
+            raise AccountError(f"bars are left from {self._stop} on, and {self._announced - self._heard} events")
+        traded, state = self._traded(), self._state
+        live = np.concatenate((state.working[: traded.working.item()], state.lots[: traded.lots.item()]))
+        asked = state.orders.view(np.ndarray)
+        kept = np.unique(np.concatenate((live, asked["ask"][live])))  # the first order of an ask keeps its counts
+        orders, book = asked[kept], state.book.view(np.ndarray).copy()
+        orders["ask"] = np.searchsorted(kept, orders["ask"])
+        orders["event"] = -1
+        for name in ("bar", "status_bar", "entry_bar", "due"):
+            orders[name][orders[name] < kernel.NEVER] -= self._stop
+        book["last_exit"][book["last_exit"] > _NO_BAR] -= self._stop
+        places, working = np.searchsorted(kept, live), traded.working.item()
+        groups = np.array(list(self._slots), np.int64)
+        table = state.table.view(np.ndarray)[: traded.rows.item()].copy()
+        taken, noted = state.taken[: len(groups)].copy(), traded.levels.item()
+        level = np.array([state.levels[noted - 1].price if noted else np.nan])
+        return kept, Carried(book, orders, places[:working], places[working:], taken, groups, table, level)
+
+    def _go_on(self, carried: Carried) -> None:
+        """Begin with what an account carried over to the first of these bars."""
+        self._make_room(len(carried.orders))
+        state = self._state
+        state.orders[: self._asked] = carried.orders
+        state.working[: len(carried.working)] = carried.working
+        state.lots[: len(carried.lots)] = carried.lots
+        state.book.view(np.ndarray)[:] = carried.book
+        book = self._book
+        for name in ("bar", "signal", "fills", "funding", "funded", "watched", "levels"):
+            getattr(book, name)[0] = 0
+        book.placed[0] = self._asked
+        book.schedule[0] = 0 if self._holds_on(carried) else -1
+        if not np.isnan(carried.level[0]):
+            state.levels[0] = (-1, carried.level[0])
+            book.levels[0] = self._levels = 1
+        table = _room(state.table, len(carried.table))
+        table[: len(carried.table)] = carried.table
+        self._state = state._replace(taken=carried.taken.copy(), table=table)
+        self._slots = {int(group): slot for slot, group in enumerate(carried.groups.tolist())}
+
+    def _holds_on(self, carried: Carried) -> bool:
+        """Tell whether the maintenance table that was carried over is the first of these bars' own, too."""
+        rules, book = self._market.rules, carried.book[0]
+        if book["schedule"] < 0 or not len(rules.schedules) or rules.schedules[0].bar > 0:
+            return False
+        first = rules.schedules[0]
+        same = first.on_entry == book["on_entry"] and first.contract == book["contract"]
+        return bool(same and np.array_equal(rules.brackets.view(np.ndarray)[first.first : first.last], carried.table))
+
+    def rows(self) -> tuple[Records, Records, Records, Records]:
+        """Trade what is left to be traded; return the kernel's rows: orders, fills, payments, levels of liquidation."""
+        book, state = self._traded(), self._state
+        # Views of another kind, since numpy's records take long to find a field.
+        orders, fills, funded, levels = (
+            part.view(np.ndarray) for part in (state.orders, state.fills, self._funded, state.levels)
+        )
+        return (
+            orders[: self._asked],
+            fills[: book.fills.item()],
+            funded[: book.funded.item()],
+            levels[self._levels : book.levels.item()],
+        )
+
     def result(self) -> Trading:
         """Return the tables of all that was traded so far."""
-        book, state = self._traded(), self._state
-        return tabulate(
-            self._market,
-            state.orders[: self._asked],
-            state.fills[: book.fills.item()],
-            self._funded[: book.funded.item()],
-            state.levels[: book.levels.item()],
-            self._stop,
-            self._settings,
-        )
+        return tabulate(self._market, *self.rows(), self._stop, self._settings)
 
     def _traded(self) -> _Book:
         """Trade what is left to be traded, and return the book."""
@@ -402,7 +491,7 @@ class Account:
                 lots=_room(state.lots, self._asked),
             )
             if self._settings.margin != "none":
-                count = 3 * self._asked + len(self._funded) + len(self._market.rules.schedules)
+                count = 3 * self._asked + len(self._funded) + len(self._market.rules.schedules) + 1
                 self._state = self._state._replace(levels=_room(state.levels, count))
         return start
 

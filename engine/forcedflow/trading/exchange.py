@@ -52,6 +52,8 @@ class Exchange:
         Mass that limit orders may meet.
     fine
         Finer bars that add up to ``bars``, for ``intrabar = drill``.
+    closed
+        Close of the bar before these, ns UTC, where there is one: funding since then falls due in them.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Exchange:
         liquidity: tuple[FloatArray, FloatArray] | None = None,
         swept: SweptMass | None = None,
         fine: Bars | None = None,
+        closed: int | None = None,
     ) -> None:
         self.bars = bars
         self.venue = venue
@@ -90,7 +93,7 @@ class Exchange:
             if rules.trigger == "mark" and bars.mark_high is not None and bars.mark_low is not None:
                 marks, self.marked = (bars.mark_high, bars.mark_low), True
             if venue.funding is not None:
-                funding, self.funding_ts = _payments(venue, bars)
+                funding, self.funding_ts = _payments(venue, bars, closed)
         reach = extremes(bars.high, bars.low)
         mark_reach = extremes(*marks) if self.marked else reach
         volatility, usual = liquidity or (np.zeros(len(bars)), np.zeros(len(bars)))
@@ -169,11 +172,11 @@ def _margin_rules(venue: VenueData, bars: Bars) -> tuple[Records, Records]:
     return schedules, np.array(rows, BRACKET_ROW).view(np.recarray)
 
 
-def _payments(venue: VenueData, bars: Bars) -> tuple[Records, IntArray]:
+def _payments(venue: VenueData, bars: Bars, closed: int | None) -> tuple[Records, IntArray]:
     """Return the payments by bar: one is paid before the open of the first bar that is not over at its time."""
     assert venue.funding is not None
     bar = np.searchsorted(bars.close_ts, venue.funding.ts, side="right")
-    paid = (bar < len(bars)) & (venue.funding.ts >= bars.ts[0])
+    paid = (bar < len(bars)) & (venue.funding.ts >= (bars.ts[0] if closed is None else closed))
     funding = records(FUNDING_ROW, int(paid.sum()))
     funding.bar, funding.rate = bar[paid], venue.funding.rate[paid]
     return funding, venue.funding.ts[paid]

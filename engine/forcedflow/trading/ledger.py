@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from forcedflow.settings import AccountSettings
     from forcedflow.trading.exchange import Exchange
 
-__all__ = ["Trading", "tabulate"]
+__all__ = ["Begun", "Trading", "equity_table", "fills_table", "funding_table", "tabulate"]
 
 Rows = npt.NDArray[np.void]
 Table = dict[str, npt.NDArray[Any]]
@@ -78,11 +78,38 @@ def tabulate(
     }
     if not is_order.all():
         orders = {name: column[is_order] for name, column in orders.items()}
+    volatility, usual = market.prices.volatility, market.prices.usual_volume
+    at = filled["bar"]
+    unpriced = (settings.impact > 0) & ~((volatility[at] > 0) & (usual[at] > 0))
+    return Trading(
+        _copied(orders, ORDERS),
+        fills_table(market, filled, number, trade),
+        _copied(_trades(market, asked, filled, trade, number, traded), TRADES),
+        funding_table(market, funded),
+        equity_table(market, filled, funded, levels, traded, Begun(settings.cash)),
+        len(np.unique(filled["bar"][filled["ambiguous"] == 1])),
+        int(np.count_nonzero(unpriced)),
+    )
+
+
+class Begun(NamedTuple):
+    """How an account stands before the first bar of a table of equity."""
+
+    cash: float
+    position: float = 0.0
+    high: float | None = None
+    """Highest equity so far; None: the cash, nothing was traded yet."""
+    liquidation: float = np.nan
+    """Nearest price of own liquidation."""
+
+
+def fills_table(market: Exchange, filled: Rows, number: IntArray, trade: IntArray) -> Table:
+    """Return the table of fills; ``number`` are the numbers of the orders, ``trade`` the trade of each fill."""
     fills: Table = {
         "fill_id": np.arange(len(filled)),
         "order_id": number[filled["order"]],
         "trade_id": trade,
-        "ts": ts[filled["bar"]],
+        "ts": market.close_ts[filled["bar"]],
         "reason": _names(REASONS, filled["reason"]),
         "liquidity": np.where(filled["taker"] == 1, "taker", "maker"),
         "spread_cost": filled["spread"],
@@ -90,23 +117,17 @@ def tabulate(
         "forced_qty": filled["forced"],
         **{name: filled[name] for name in ("bar", "side", "qty", "price", "fee", "shortfall")},
     }
+    return _copied(fills, FILLS)
+
+
+def funding_table(market: Exchange, funded: Rows) -> Table:
+    """Return the table of payments."""
     funding: Table = {
         "ts": market.funding_ts[funded["row"]],
         "rate": market.rates[funded["row"]],
         **{name: funded[name] for name in ("bar", "position", "price", "amount")},
     }
-    volatility, usual = market.prices.volatility, market.prices.usual_volume
-    at = filled["bar"]
-    unpriced = (settings.impact > 0) & ~((volatility[at] > 0) & (usual[at] > 0))
-    return Trading(
-        _copied(orders, ORDERS),
-        _copied(fills, FILLS),
-        _copied(_trades(market, asked, filled, trade, number, traded), TRADES),
-        _copied(funding, FUNDING),
-        _copied(_equity(market, filled, funded, levels, traded, settings.cash), EQUITY),
-        len(np.unique(filled["bar"][filled["ambiguous"] == 1])),
-        int(np.count_nonzero(unpriced)),
-    )
+    return _copied(funding, FUNDING)
 
 
 _BLOCK: Final = 1 << 11  # rows whose fields stay in the processor's cache while they are gathered
@@ -280,7 +301,7 @@ def _between(extreme: np.ufunc, column: FloatArray, start: IntArray, stop: IntAr
     return np.where(stop > last, extreme(extremes, column[last]), extremes)
 
 
-def _equity(market: Exchange, filled: Rows, funded: Rows, levels: Rows, traded: int, cash: float) -> Table:
+def equity_table(market: Exchange, filled: Rows, funded: Rows, levels: Rows, traded: int, begun: Begun) -> Table:
     """Reckon equity at each close from the state after the last fill or payment, never by adding up bars."""
     bar = np.concatenate((funded["bar"], filled["bar"]))
     order = np.argsort(bar, kind="stable")  # payments come before the fills of their bar
@@ -290,18 +311,18 @@ def _equity(market: Exchange, filled: Rows, funded: Rows, levels: Rows, traded: 
     def held(first: float, *then: FloatArray) -> FloatArray:
         return np.repeat(np.concatenate(([first], np.concatenate(then)[order])), spans)
 
-    cash_held = held(cash, funded["cash"], filled["cash"])
-    position = held(0.0, funded["position"], filled["position"])
+    cash_held = held(begun.cash, funded["cash"], filled["cash"])
+    position = held(begun.position, funded["position"], filled["position"])
     equity = position * market.worth(close)
     equity += cash_held
     drawdown = np.maximum.accumulate(equity)  # the highest so far; in place, since these columns are long
-    np.maximum(drawdown, cash, out=drawdown)
+    np.maximum(drawdown, begun.cash if begun.high is None else begun.high, out=drawdown)
     np.divide(equity, drawdown, out=drawdown)
     np.subtract(1.0, drawdown, out=drawdown)
     liquidation = np.repeat(
-        np.concatenate(([np.nan], levels["price"])), np.diff(levels["bar"], prepend=0, append=traded)
+        np.concatenate(([begun.liquidation], levels["price"])), np.diff(levels["bar"], prepend=0, append=traded)
     )
-    return {
+    table: Table = {
         "bar": market.numbers[:traded],
         "ts": market.close_ts[:traded],
         "close": close,
@@ -311,6 +332,7 @@ def _equity(market: Exchange, filled: Rows, funded: Rows, levels: Rows, traded: 
         "drawdown": drawdown,
         "liquidation": liquidation,
     }
+    return _copied(table, EQUITY)
 
 
 def _names(names: tuple[str, ...], codes: IntArray) -> npt.NDArray[np.str_]:

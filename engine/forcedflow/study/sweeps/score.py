@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from forcedflow.tables import Events, FloatArray, IntArray
     from forcedflow.trading.strategy import Strategy
 
-__all__ = ["Level", "Scored", "SharedMarket", "SweptAccount", "daily_equity", "day_ends", "score_settings"]
+__all__ = ["Level", "Scored", "SharedMarket", "daily_equity", "day_ends", "score_settings"]
 
 Level = Literal["score", "compact", "audit"]
 """What a sweep keeps of each setting: its scorecard; also its equity at the end of each day; also its whole record."""
@@ -105,17 +105,6 @@ def score_settings(
     return found
 
 
-class SweptAccount(Account):
-    """An account that shows its rows, of which a sweep makes no tables."""
-
-    def rows(self) -> tuple[Records, Records, Records]:
-        """Trade what is left to be traded; return orders, fills and funding payments."""
-        book, state = self._traded(), self._state
-        # Views of another kind, since numpy's records take long to find a field.
-        orders, fills, funded = (part.view(np.ndarray) for part in (state.orders, state.fills, self._funded))
-        return orders[: self._asked], fills[: book.fills.item()], funded[: book.funded.item()]
-
-
 @dataclass(frozen=True, slots=True)
 class SharedMarket:
     """A market, its tape, and all that settings share: what takes a pass over the bars is done here, once."""
@@ -170,7 +159,7 @@ class SharedMarket:
         checked
             Whether the plan is asked again about some rows, to see that it is elementwise.
         """
-        account = SweptAccount(self.exchange, settings, strategy)
+        account = Account(self.exchange, settings, strategy)
         account.observe(self.events)
         if len(self.rows):
             asked = ask(strategy, self.heard)
@@ -178,7 +167,7 @@ class SharedMarket:
                 check_elementwise(strategy, self.heard, asked, 0)
             account.place(asked, self.rows)
         account.advance(len(self.worth) - 1)
-        return self._score(*account.rows(), settings.cash)
+        return self._score(*account.rows()[:3], settings.cash)
 
     def _score(
         self, orders: Records, fills: Records, funded: Records, cash: float
