@@ -10,6 +10,7 @@ from typing import Any
 
 __all__ = [
     "AccountSettings",
+    "AccountStream",
     "Bars",
     "CalibrationSettings",
     "Dataset",
@@ -37,6 +38,7 @@ __all__ = [
     "Tape",
     "TapeChunk",
     "TapeStream",
+    "TradedChunk",
     "__version__",
     "calibrate",
     "check_strategy",
@@ -70,6 +72,7 @@ __all__ = [
 
 _HOMES = {
     "AccountSettings": "settings",
+    "AccountStream": "trading.stream",
     "Bars": "data.bars",
     "CalibrationSettings": "study.calibration.fit",
     "Dataset": "data.series",
@@ -97,6 +100,7 @@ _HOMES = {
     "Tape": "market.tape",
     "TapeChunk": "market.stream",
     "TapeStream": "market.stream",
+    "TradedChunk": "trading.stream",
     "calibrate": "study.calibration.fit",
     "check_strategy": "conformance",
     "compare": "study.sweeps.compare",

@@ -53,11 +53,14 @@ from forcedflow.trading.orders import Plan as Plan
 from forcedflow.trading.strategy import Strategy as Strategy
 from forcedflow.trading.strategy import find_strategy as find_strategy
 from forcedflow.trading.strategy import strategy_names as strategy_names
+from forcedflow.trading.stream import AccountStream as AccountStream
+from forcedflow.trading.stream import TradedChunk as TradedChunk
 from forcedflow.venues.rules import liquidation_price as liquidation_price
 
 __version__: str
 __all__ = [
     "AccountSettings",
+    "AccountStream",
     "Bars",
     "CalibrationSettings",
     "Dataset",
@@ -85,6 +88,7 @@ __all__ = [
     "Tape",
     "TapeChunk",
     "TapeStream",
+    "TradedChunk",
     "__version__",
     "calibrate",
     "check_strategy",

@@ -1,4 +1,4 @@
-"""Memory and time of a tape streamed from Parquet: ``python tests/benchmarks/long_stream.py BARS`` prints JSON.
+"""Memory and time of a tape streamed from Parquet, and traded: ``python tests/benchmarks/long_stream.py BARS`` says it.
 
 The data, a bounded random walk with open interest at every tenth bar, are made in a temporary folder and removed; the
 stream runs in a process of its own, so that its peak memory is only its own. Bars are of 30 s: a hundred million of a
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import forcedflow as ff
+from forcedflow.trading.strategy import find_strategy
 
 BAR = 30_000_000_000
 START = 21 * 365 * 86_400_000_000_000
@@ -78,15 +79,19 @@ def make(folder: Path, bars: int) -> Path:
 
 def measure(description: str, chunk: int) -> dict[str, float]:
     """Stream it in this process."""
-    for _ in ff.stream("simulated"):
-        pass  # compiled, or loaded
-    begin, bars, events = time.perf_counter(), 0, 0
+    warm = ff.AccountStream(find_strategy("zone_entry")(), ff.AccountSettings())
+    for part in ff.stream("simulated"):
+        warm.take(part)  # compiled, or loaded
+    account = ff.AccountStream(find_strategy("zone_entry")(), ff.AccountSettings())
+    begin, bars, events, fills = time.perf_counter(), 0, 0, 0
     for part in ff.stream(description, chunk=chunk):
         bars += len(part.bars)
         events += len(part.events)
+        fills += len(account.take(part).fills["bar"])
     seconds = time.perf_counter() - begin
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"bars": bars, "events": events, "chunk": chunk, "seconds": round(seconds, 1), "peak_rss_mb": round(rss)}
+    counts = {"bars": bars, "events": events, "fills": fills, "chunk": chunk}
+    return counts | {"seconds": round(seconds, 1), "peak_rss_mb": round(rss)}
 
 
 def run(bars: int, chunk: int = 250_000) -> dict[str, float]:

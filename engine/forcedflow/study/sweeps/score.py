@@ -136,10 +136,11 @@ class SharedMarket:
         rows = np.flatnonzero(np.isin(events.kind, strategy.hears()))
         worth = np.ascontiguousarray(exchange.worth(bars.close))
         closes = exchange.close_ts
-        days = np.arange((closes[0] - 1) // DAY, (closes[-1] - 1) // DAY + 1)
+        days: IntArray = np.arange((closes[0] - 1) // DAY, (closes[-1] - 1) // DAY + 1)
         ends = np.searchsorted(closes, (days + 1) * DAY, side="right") - 1
         traded = np.diff(ends, prepend=-1) > 0
-        ends, nights = ends[traded], np.diff(np.append(days[traded], days[-1] + 1))
+        ends = ends[traded]
+        nights: IntArray = np.diff(np.append(days[traded], days[-1] + 1))
         repeats = nights if calendar == "24/7" else np.ones_like(nights)
         per_year = days_a_year(int(repeats.sum()), int(bars.ts[0]), closes, calendar)
         funding = exchange.rules.funding
