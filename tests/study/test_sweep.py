@@ -185,7 +185,7 @@ def test_levels_keep_what_they_say(tmp_path: Path) -> None:
         assert record.config == single.config
         assert record.summary == single.summary
         assert record.blind == single.blind
-        assert all((record.equity[name] == single.equity[name]).all() for name in record.equity)
+        assert all(record.equity[name].tobytes() == single.equity[name].tobytes() for name in record.equity)
 
 
 def test_several_datasets_of_other_intervals() -> None:
