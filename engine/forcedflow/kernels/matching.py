@@ -20,7 +20,8 @@ at the close
 
 Steps 5 to 9 are taken for every sub-bar of a bar: once for the whole bar (``worst``, ``target_first``), for each
 straight move of its path open, low, high, close (or open, high, low, close where it fell), or for each finer bar, which
-has an open of its own and so takes steps 2 to 4 too.
+has an open of its own and so takes steps 2 to 4 too. On a path, the bar of a stop entry that holds stop and target
+goes to the stop: a straight move from the entry on to the target would earn on a driftless walk.
 
 A limit (a target is one) that the open has passed takes liquidity: it fills at the open and half-spread, never beyond
 its own price, for the taker fee. Traded through inside the bar it fills at its price for the maker fee. Stops and
@@ -372,6 +373,8 @@ def _exits(state: State, detail: Detail | None, rules: Record, opens: bool) -> b
                 best = now.bar_close
             stopped = dead or lot.side * (worst - stop) <= 0.0
             ambiguous = stopped and lot.side * (best - lot.target) > 0.0
+            if ambiguous and reason == REACHED and lot.inside == TOUCHED and lot.entry_bar == now.bar:
+                reason, high, low = STOPPED, now.bar_high, now.bar_low  # going straight on from a stop would be a gift
         mid, bound = now.open, np.nan
         if not opens:
             mid = lot.target if reason == REACHED else (stop if reason == STOPPED else own)
