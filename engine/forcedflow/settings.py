@@ -170,8 +170,8 @@ class AccountSettings(Settings):
     intrabar: Literal["worst", "path", "target_first", "drill"] = Field(
         default="worst",
         description="what comes first inside a bar: the worse; as on the path open, low, high, close (high first where "
-        "the bar fell; the worse in a bar that a stop entry and its bracket fit into); the target; as the dataset's finer "
-        "bars say",
+        "the bar fell; the worse in a bar that a stop entry and its bracket fit into); the target; as the dataset's "
+        "finer bars say",
     )
 
 

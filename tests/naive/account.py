@@ -270,7 +270,8 @@ class Ledger:
             ambiguous = reached and (stopped or dead)
             if self.intrabar == "path":
                 ambiguous = self.both_in_bar(lot, stop, dead)
-                if ambiguous and reached and not (stopped or dead) and lot["how"] == "touch" and lot["entry_bar"] == bar:
+                just_in = lot["how"] == "touch" and lot["entry_bar"] == bar
+                if just_in and ambiguous and reached and not (stopped or dead):
                     stopped, (_, top, bottom, _) = True, self.whole
             if reached and (not (stopped or dead) or self.intrabar == "target_first"):
                 level = min(max(target, bottom), top)
