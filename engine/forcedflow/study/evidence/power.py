@@ -130,10 +130,11 @@ def cells(markets: int, seed: int) -> Iterable[Cell]:
     """Return what is tried, market by market: so a run that is stopped has whole markets."""
     for number in range(seed, seed + markets):
         for mechanism in MECHANISMS:
-            sizes = [bars for bars in SIZES if bars <= mechanism.largest]
             yield Cell(mechanism, 0.0, IDLE, number)
-            yield from (Cell(mechanism, strength, bars, number) for bars in sizes for strength in STRENGTHS)
-            if mechanism.largest > sizes[-1]:
+            for strength in STRENGTHS:
+                most = min(mechanism.largest, SIZES[-1]) / max(strength, 1.0)  # twice as strong needs less
+                yield from (Cell(mechanism, strength, bars, number) for bars in SIZES if bars <= most)
+            if mechanism.largest > SIZES[-1]:
                 yield Cell(mechanism, 1.0, mechanism.largest, number)
 
 
