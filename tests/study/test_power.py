@@ -75,7 +75,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_was_run_and_draws_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(power, "SIZES", (1000,))
+    monkeypatch.setattr(power, "SIZES", (500, 1000))
     monkeypatch.setattr(power, "IDLE", 1000)
     monkeypatch.setattr(power, "MECHANISMS", (replace(MAGNET, largest=1000),))
     power.main(["--markets", "1", "--rows", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "power.md")])
