@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from forcedflow.data.agents import SimulationSettings, preset
+from forcedflow.study.calibration.survey import HOLDERS
 
-TRUTH = {3: 0.20, 5: 0.25, 10: 0.25, 20: 0.15, 50: 0.10, 100: 0.05}
+TRUTH = HOLDERS
 """Share of what is opened by leverage."""
 HOLDING_HOURS = 96.0
 

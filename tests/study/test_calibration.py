@@ -14,6 +14,7 @@ from forcedflow.data.simulation import simulate
 from forcedflow.errors import DataError, SettingsError, VenueError
 from forcedflow.market.tape import make_tape
 from forcedflow.settings import MarketSettings, parse
+from forcedflow.study.calibration import survey
 from forcedflow.study.calibration.fit import (
     Calibration,
     CalibrationSettings,
@@ -158,6 +159,18 @@ def test_real_data_gives_a_fit(shared_data: Path) -> None:
     assert fit.target == "open_interest"
     assert 0 <= fit.scale <= 1
     assert fit.weights.min() >= 0
+
+
+def test_the_survey_says_who_is_better_and_how_far_from_the_truth(data: Dataset) -> None:
+    case = survey.study(data, 12_000, KNOWN, TRUTH)
+    page = survey.page([case], "the command")
+    assert case.distance_to_truth is not None
+    assert case.distance_to_truth < 0.1
+    assert f"total variation from the truth {case.distance_to_truth:.3f}; better than every shipped profile" in page
+    worse = replace(case, contenders=(replace(case.contenders[0], score=case.contenders[1].score), *case.contenders))
+    assert "better than every shipped" not in survey.page([worse], "the command")
+    nobody = replace(case, contenders=case.contenders[:1])
+    assert "nothing could be scored" in survey.page([nobody], "the command")
 
 
 @pytest.mark.deep

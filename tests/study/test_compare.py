@@ -14,10 +14,10 @@ import forcedflow as ff
 from forcedflow.errors import RecordError
 from forcedflow.report.chance import deflated_sharpe, probabilistic_sharpe
 from forcedflow.study.sweeps.compare import compare
-from forcedflow.study.sweeps.overfit import overfitting
+from forcedflow.study.sweeps.overfit import overfitting, superior_settings
 from forcedflow.study.sweeps.reading import plain
 from forcedflow.study.sweeps.robust import Heatmap
-from forcedflow.study.sweeps.text import comparison_blocks, heatmap_rows, number
+from forcedflow.study.sweeps.text import comparison_blocks, heatmap_rows, number, reading_blocks
 
 SPAN: dict[str, Any] = {"end": "2025-02-04"}
 
@@ -54,7 +54,12 @@ def test_figures_beside_the_best(folder: Path) -> None:
     )
     assert best.belief.dsr < best.belief.psr
     daily = np.column_stack([sweep.daily(k).to_numpy() for k in range(24)])
-    assert reading.pbo == overfitting(daily[1:] / daily[:-1] - 1)
+    returns = daily[1:] / daily[:-1] - 1
+    assert reading.pbo == overfitting(returns)
+    superior = superior_settings(returns)
+    assert reading.superior == superior  # every setting traded: columns are numbers
+    said = f"(SPA): p {superior.spa:.3f} that the best earns nothing; StepM finds {len(superior.settings)} of 24"
+    assert any(said in line for line in reading_blocks(reading)[0].lines)
     assert {s.name for s in reading.sensitivity} == {"stop_atr", "market.bin_bps", "mode"}
     assert len(reading.heatmaps) == 3
 

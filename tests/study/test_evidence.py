@@ -14,6 +14,8 @@ import pytest
 from forcedflow import cli
 from forcedflow.data import Bars, Dataset
 from forcedflow.errors import SettingsError
+from forcedflow.ledger import add_trials
+from forcedflow.report.chance import expected_best
 from forcedflow.report.evidence_page import evidence_page
 from forcedflow.study.evidence import survey
 from forcedflow.study.evidence.evidence import EvidenceSettings, NullTest, _verdict, evidence, report, symmetry_check
@@ -146,6 +148,20 @@ def test_the_page_leads_with_chance_and_where_the_data_falls(told: dict[str, Any
         assert found["digest"] in page
     assert not re.search(r"https?://", page)  # readable without a network
     assert "NaN" not in page.replace("&", "")
+
+
+def test_the_page_holds_strategies_against_all_that_were_tried(
+    market: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FORCEDFLOW_LEDGER", str(tmp_path / "ledger.jsonl"))
+    found = evidence(market, ["magnet"], nulls=["mirrored"])
+    assert "trial ledger" not in evidence_page(report(market, found))
+    add_trials(market.data_hash, market.data_hash, market.name, [f"{k:016x}" for k in range(40)])
+    told = report(market, found)
+    assert told["trials"] == 40
+    years = len(market.bars) * 5 / (365 * 24 * 60)
+    assert told["best_without_skill"] == pytest.approx(expected_best(40, years**-0.5))
+    assert "The trial ledger counts 40 settings" in evidence_page(told)
 
 
 def test_what_a_file_named_is_escaped(market: Dataset) -> None:

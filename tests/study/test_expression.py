@@ -28,6 +28,8 @@ def test_columns_arithmetic_and_logic() -> None:
     assert Expression.of("1 < fuel <= 4 and not isfinite(alignment)")(some).tolist() == [False, True]
     assert Expression.of("maximum(fuel, 2) + sqrt(abs(-4))")(some).tolist() == [4.0, 6.0]
     assert Expression.of("fuel > 2 or mass_before < 0.025")(some).tolist() == [True, True]
+    assert Expression.of("(fuel if side > 0 else alignment) + 1")(some)[0] == 2.0
+    assert Expression.of("alignment if side > 0 else fuel")(some)[1] == 4.0  # what is not chosen may be unknown
 
 
 def test_a_constant_holds_for_every_event() -> None:
@@ -54,7 +56,8 @@ def test_hour_and_weekday_are_those_of_the_close() -> None:
         ("fuel[0] > 1", "is not allowed"),
         ("(lambda: 1)()", "is not allowed"),
         ("'x' == 'x'", "is not allowed"),
-        ("fuel if fuel > 1 else 2", "is not allowed"),
+        ("fuel if age else 2", "must be a condition"),
+        ("fuel if fuel > 1 else age > 2", "must be a number"),
         ("fuel in (1, 2)", "is not allowed"),
         ("eval(fuel)", "is not allowed"),
         ("fuell > 1", "did you mean fuel"),

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forcedflow.errors import SettingsError
 from forcedflow.study.evidence.inference import (
     Sample,
     adjust,
@@ -16,7 +15,6 @@ from forcedflow.study.evidence.inference import (
     influence,
     rank_p,
     statistic,
-    superior_settings,
 )
 
 
@@ -145,20 +143,3 @@ def test_family_holds_for_hypotheses_that_are_nearly_one() -> None:
     base = rng.standard_normal((1000, 1)) + 1e-6 * rng.standard_normal((1000, 5))
     observed = np.full(5, 2.2) + 1e-6 * rng.standard_normal(5)
     assert adjust(observed, base, ["greater"] * 5).max() < 0.05
-
-
-def test_settings_that_earn_are_told_from_settings_that_do_not() -> None:
-    pytest.importorskip("arch")
-    rng = np.random.default_rng(1)
-    returns = rng.standard_normal((400, 12)) * 0.01
-    nothing = superior_settings(returns)
-    assert nothing["spa"] > 0.05
-    assert nothing["superior"] == []
-    returns[:, 7] += 0.004
-    returns[:, 3] = 0.0  # never traded
-    found = superior_settings(returns)
-    assert found["spa"] < 0.05
-    assert found["superior"] == [7]
-    assert superior_settings(np.zeros((30, 2))) == {"spa": 1.0, "superior": []}
-    with pytest.raises(SettingsError, match="at least 20 days"):
-        superior_settings(returns[:10])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from forcedflow.errors import SettingsError
 from forcedflow.kernels import measures
 from forcedflow.report.chance import deflated_sharpe, expected_best, probabilistic_sharpe
-from forcedflow.study.sweeps.overfit import overfitting
+from forcedflow.study.sweeps.overfit import Superior, overfitting, superior_settings
 from naive.overfit import probability
 
 
@@ -116,3 +116,22 @@ def test_pbo_says_what_it_needs() -> None:
         overfitting(np.zeros((64, 1)))
     with pytest.raises(SettingsError, match="even"):
         overfitting(np.zeros((64, 3)), blocks=5)
+
+
+def test_settings_that_earn_are_told_from_settings_that_do_not() -> None:
+    pytest.importorskip("arch")
+    rng = np.random.default_rng(1)
+    returns = rng.standard_normal((400, 12)) * 0.01
+    nothing = superior_settings(returns)
+    assert nothing.spa > 0.05
+    assert nothing.settings == ()
+    returns[:, 7] += 0.004
+    returns[:, 3] = 0.0  # never traded
+    found = superior_settings(returns)
+    assert found.spa < 0.05
+    assert found.settings == (7,)
+    assert superior_settings(np.zeros((30, 2))) == Superior(1.0, ())
+    with pytest.raises(SettingsError, match="at least 20 days"):
+        superior_settings(returns[:10])
+    with pytest.raises(SettingsError, match="at most"):
+        superior_settings(np.broadcast_to(returns[:, :1], (400, 20_000)))

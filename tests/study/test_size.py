@@ -8,7 +8,8 @@ import pytest
 from forcedflow.study.evidence.evidence import EvidenceSettings, evidence
 from forcedflow.study.evidence.hypothesis import hypothesis_names, load_hypothesis
 from forcedflow.study.evidence.inference import ALPHA
-from forcedflow.study.evidence.size import PairSize, garch_market, sizes, stronger_first, trial
+from forcedflow.study.evidence.size import PairSize, garch_market, sizes, stronger_first
+from forcedflow.study.evidence.trials import trial
 
 PAIRS = {(name, null) for name in hypothesis_names() for null in load_hypothesis(name).nulls}
 

@@ -207,6 +207,11 @@ def _belief(reading: Mapping[str, Any]) -> str:
             f" What is best on one half of the days falls below the median on the other half in "
             f"{_share(pbo['pbo'])} of {pbo['splits']:,} splits, and loses there in {_share(pbo['loss'])}."
         )
+    if (superior := reading["superior"]) is not None:
+        said += (
+            f" That the best earns nothing has p {superior['spa']:.3f} (SPA); StepM finds {len(superior['settings'])} "
+            f"of {reading['settings']:,} settings better than nothing at a family level of 5%."
+        )
     choices = "".join(
         _choice(title, choice, reading["score"], colour)
         for title, choice, colour in (("Best plateau", plateau, PLATEAU), ("Best point", best, BEST))

@@ -47,6 +47,7 @@ def evidence_page(report: Mapping[str, Any]) -> str:
         warning_list(shared),
         _summary(findings) if len(findings) > 1 else "",
         *(_finding(found, shared) for found in findings),
+        _tried(report),
         _FOOTER,
     ]
     return plain_page(f"{names} on {report['dataset']}: evidence", body)
@@ -65,6 +66,19 @@ def _summary(findings: Sequence[Mapping[str, Any]]) -> str:
         for f in findings
     )
     return f'<section class="card"><h2>In short</h2><table class="measures">{rows}</table></section>'
+
+
+def _tried(report: Mapping[str, Any]) -> str:
+    """Say what strategies were tried on the data: a finding here doesn't make their best result any less chosen."""
+    if not report["trials"]:
+        return ""
+    said = (
+        f"The trial ledger counts {report['trials']:,} settings of strategies tried on these files. The best of so "
+        f"many shows an annual Sharpe ratio of {report['best_without_skill']:.2f} over this span without any skill: "
+        "hold what a strategy earned here against that. <code>forcedflow compare</code> does, with the deflated Sharpe "
+        "ratio, the probability of overfitting (PBO), SPA and StepM."
+    )
+    return f'<section class="card"><h2>Strategies on this data</h2><p>{said}</p></section>'
 
 
 def _finding(found: Mapping[str, Any], shared: Sequence[str]) -> str:

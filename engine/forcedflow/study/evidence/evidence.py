@@ -15,9 +15,11 @@ from pydantic import Field
 
 from forcedflow.data import load_dataset
 from forcedflow.data.series import Dataset
-from forcedflow.data.times import time_text
+from forcedflow.data.times import DAY, time_text
 from forcedflow.errors import SettingsError, extra_needed
+from forcedflow.ledger import count_trials, files_hash
 from forcedflow.market.tape import MarketPass
+from forcedflow.report.chance import expected_best
 from forcedflow.report.told import Block, Told
 from forcedflow.settings import MarketSettings, Settings, settings_of
 from forcedflow.study.evidence.effects import Matter, gather
@@ -164,8 +166,14 @@ def evidence(
 
 
 def report(dataset: Dataset, findings: Sequence[Finding], command: str = "") -> dict[str, Any]:
-    """Return findings as plain values: what ``--json`` prints and the page is drawn from."""
+    """Return findings as plain values: what ``--json`` prints and the page is drawn from.
+
+    ``trials`` is the ledger's count of strategy settings that were ever tried on the dataset, ``best_without_skill``
+    the annual Sharpe ratio that the best of so many shows over its span without any skill.
+    """
     bars = dataset.bars
+    tried = count_trials(dataset.data_hash, files_hash(dataset.files, dataset.data_hash)).files
+    years = (int(bars.close_ts[-1]) - int(bars.ts[0])) / (365 * DAY)
     return {
         "dataset": dataset.name,
         "title": dataset.title,
@@ -174,6 +182,8 @@ def report(dataset: Dataset, findings: Sequence[Finding], command: str = "") -> 
         "to": time_text(int(bars.close_ts[-1])),
         "bars": len(bars),
         "command": command,
+        "trials": tried,
+        "best_without_skill": expected_best(tried, years**-0.5),
         "findings": [_plain(finding, bars.interval) for finding in findings],
     }
 

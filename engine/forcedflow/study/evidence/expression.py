@@ -1,8 +1,8 @@
 """Expressions over the columns of events, such as ``"mass_before > 0.01 and isfinite(alignment)"``.
 
 Python's grammar reads them, and nothing of Python runs them: numbers, names of columns, ``+ - * / **``, comparisons,
-``and``, ``or``, ``not`` and the functions of :data:`FUNCTIONS` are all there is, applied elementwise. A column of an
-event is known at its bar's close, so whatever an expression says is known then.
+``and``, ``or``, ``not``, ``a if condition else b`` and the functions of :data:`FUNCTIONS` are all there is, applied
+elementwise. A column of an event is known at its bar's close, so whatever an expression says is known then.
 """
 
 from __future__ import annotations
@@ -137,6 +137,11 @@ def _check(node: ast.expr, where: str) -> bool:  # noqa: PLR0911  (one return a 
             for part in (left, *rest):
                 need(part, False)
             return True
+        case ast.IfExp(test=test, body=body, orelse=other):
+            need(test, True)
+            need(body, False)
+            need(other, False)
+            return False
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
             if len(args) != _ARITY.get(name, 1):
                 raise SettingsError(f"{where}: {name} takes {_ARITY.get(name, 1)} value(s), was given {len(args)}")
@@ -145,7 +150,7 @@ def _check(node: ast.expr, where: str) -> bool:  # noqa: PLR0911  (one return a 
             return name == "isfinite"
     raise SettingsError(
         f"{where}: {ast.unparse(node)!r} is not allowed; use numbers, columns, + - * / **, comparisons, and, or, not, "
-        f"{', '.join(FUNCTIONS)}"
+        f"if else, {', '.join(FUNCTIONS)}"
     )
 
 
@@ -166,6 +171,8 @@ def _value(node: ast.expr, events: Events) -> Any:  # noqa: PLR0911
             sides = [_value(part, events) for part in (left, *rest)]
             pairs = (_COMPARE[type(op)](sides[k], sides[k + 1]) for k, op in enumerate(ops))
             return reduce(np.logical_and, pairs)
+        case ast.IfExp(test=test, body=body, orelse=other):
+            return np.where(*(_value(part, events) for part in (test, body, other)))
         case ast.Call(func=ast.Name(id=name), args=args):
             return FUNCTIONS[name](*(_value(part, events) for part in args))
     raise AssertionError(ast.dump(node))  # _check lets nothing else through

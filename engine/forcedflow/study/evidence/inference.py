@@ -2,8 +2,7 @@
 
 Sources: Cameron and Miller (2015), A Practitioner's Guide to Cluster-Robust Inference (CR1); Cameron, Gelbach and
 Miller (2008), Bootstrap-Based Improvements for Inference with Clustered Errors (the null imposed); Webb (2014) for
-weights where clusters are very few; Westfall and Young (1993) for the step-down; Hansen (2005) and Romano and Wolf
-(2005) by ``arch``.
+weights where clusters are very few; Westfall and Young (1993) for the step-down.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-
-from forcedflow.errors import SettingsError, extra_needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +31,6 @@ __all__ = [
     "influence",
     "rank_p",
     "statistic",
-    "superior_settings",
 ]
 
 BoolArray = npt.NDArray[np.bool_]
@@ -252,46 +248,3 @@ def adjust(observed: FloatArray, drawn: FloatArray, tails: Sequence[str]) -> Flo
         running = max(running, p)
         adjusted[tested[order[k]]] = running
     return adjusted
-
-
-def superior_settings(returns: FloatArray, *, block: float | None = None, seed: int = 0) -> dict[str, Any]:
-    """Tell which settings of a strategy earn more than nothing, all settings that were tried taken into account.
-
-    Parameters
-    ----------
-    returns
-        Shape (days, settings): daily returns. Event scores do not belong here.
-    block
-        Mean length of a block of the stationary bootstrap, days; the square root of their number where left out.
-
-    Returns
-    -------
-    dict
-        ``spa``: p-value (consistent) that the best setting is no better than nothing; ``superior``: columns that StepM
-        finds better at a family level of 5%.
-
-    Raises
-    ------
-    SettingsError
-        Without ``arch``, or where there are too few days.
-    """
-    try:
-        from arch.bootstrap import SPA, StepM  # noqa: PLC0415  (2 s, and an extra)
-    except ImportError:
-        raise extra_needed("a test over settings", "arch", "evidence") from None
-    days, settings = returns.shape
-    if days < 20 or settings < 1:
-        raise SettingsError(f"tests over settings need at least 20 days and one setting, were given {returns.shape}")
-    varying = np.flatnonzero(returns.std(axis=0) > 0)  # a setting that never traded has no variance to divide by
-    if not len(varying):
-        return {"spa": 1.0, "superior": []}
-    losses, nothing = -returns[:, varying], np.zeros(days)  # arch compares losses
-    length = math.ceil(days**0.5 if block is None else block)
-    spa = SPA(nothing, losses, block_size=length, reps=1000, seed=seed)
-    spa.compute()
-    step = StepM(nothing, losses, size=ALPHA, block_size=length, reps=1000, seed=seed)
-    step.compute()
-    return {
-        "spa": float(spa.pvalues["consistent"]),
-        "superior": [int(varying[int(str(k))]) for k in step.superior_models],
-    }

@@ -1,4 +1,4 @@
-"""Whether the tests are what they say: how often they reject where there is nothing, and where there is something.
+"""Whether the tests are what they say: how often they reject where there is nothing to find.
 
 ``python -m forcedflow.study.evidence.size --markets 500 --out docs/size.md`` tests every shipped hypothesis against
 each of its nulls on markets without a mechanism, one after another, and writes what it found. Rows are kept in a file
@@ -8,8 +8,6 @@ as they come, so that a run that was stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,25 +20,21 @@ from forcedflow.data import Bars, Dataset, OpenInterest, VenueData
 from forcedflow.data.times import DAY, MINUTE
 from forcedflow.kernels.simulation import garch
 from forcedflow.market.tape import MarketPass
-from forcedflow.study.evidence.evidence import EvidenceSettings, evidence
-from forcedflow.study.evidence.hypothesis import hypothesis_names
-from forcedflow.study.evidence.inference import ALPHA, rank_p
+from forcedflow.study.evidence.inference import ALPHA
+from forcedflow.study.evidence.trials import PLACEBOS, kept, line_of, trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from forcedflow.settings import MarketSettings
-    from forcedflow.study.evidence.evidence import NullTest
-    from forcedflow.study.evidence.hypothesis import Hypothesis
 
-__all__ = ["PairSize", "garch_market", "main", "sizes", "stronger_first", "trial"]
+__all__ = ["PairSize", "garch_market", "main", "sizes", "stronger_first"]
 
 START: Final = 1_735_689_600_000_000_000  # 2025-01-01 UTC
 INTERVAL: Final = 5 * MINUTE
 STEPS: Final = 10  # of the variance within a bar
 MOVES: Final = 12  # of price within a step: where price jumps over a level, who fills there is given the jump
-PLACEBOS: Final = 39  # with 39 paths a p of 5% is the second of forty: the test has exactly its size
-MARKET_BARS: Final = 12_000
+MARKET_BARS: Final = 24_000
 NAIVE_PROFILE: Final = "peers"
 """Holders of the naive magnet's map: the leverages that public heatmaps assume."""
 
@@ -140,34 +134,6 @@ class PairSize:
         return self.rejected <= self.bound
 
 
-def trial(
-    dataset: Dataset,
-    seed: int,
-    hypotheses: Sequence[str | Hypothesis] = (),
-    *,
-    nulls: Sequence[str] = (),
-    placebos: int = PLACEBOS,
-) -> list[dict[str, Any]]:
-    """Test hypotheses (the shipped ones) on one market; return rows of hypothesis, null, p and randomised p."""
-    rng = np.random.default_rng((seed, 7))
-    settings = EvidenceSettings(placebos=placebos, seed=seed)
-    found = evidence(dataset, hypotheses or hypothesis_names(), nulls=nulls, settings=settings)
-    return [
-        {"hypothesis": finding.hypothesis.name, "null": test.null, **_p(test, finding.hypothesis.tail, rng)}
-        for finding in found
-        for test in finding.tests
-    ]
-
-
-def _p(test: NullTest, tail: str, rng: np.random.Generator) -> dict[str, float | None]:
-    uniform = float(rng.random())
-    if test.estimate is None:
-        return {"p": None, "randomised": None}
-    p = test.estimate.p
-    randomised = p if test.drawn is None else rank_p(test.estimate.t, test.drawn, tail, uniform)
-    return {"p": p, "randomised": randomised, "t": test.estimate.t, "n": test.estimate.n}
-
-
 def sizes(rows: Iterable[dict[str, Any]]) -> list[PairSize]:
     """Sum up rows of many markets by pair."""
     from scipy.stats import binom, kstest  # noqa: PLC0415  (needed where evidence is asked for only)
@@ -189,21 +155,9 @@ def sizes(rows: Iterable[dict[str, Any]]) -> list[PairSize]:
 # --- The command ---
 
 
-def _rows(file: Path, numbers: Iterable[int], market: Callable[..., Dataset]) -> list[dict[str, Any]]:
-    """Return the rows of every market, those that the file does not hold made and added to it."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    done = {entry["market"]: entry for entry in map(json.loads, lines)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    wanted = list(numbers)
-    with file.open("a", encoding="utf-8") as kept:
-        for number in wanted:
-            if number not in done:
-                data = market(number)
-                naive = stronger_first(market(number, profile=NAIVE_PROFILE))
-                done[number] = {"market": number, "naive": naive, "tests": trial(data, number)}
-                kept.write(json.dumps(done[number]) + "\n")
-                kept.flush()
-    return [done[number] for number in wanted]
+def _entry(number: int) -> dict[str, Any]:
+    naive = stronger_first(garch_market(number, profile=NAIVE_PROFILE))
+    return {"naive": naive, "tests": trial(garch_market(number), number)}
 
 
 def _page(entries: list[dict[str, Any]], command: str) -> str:
@@ -247,11 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
     numbers = [seed + k for seed in given.seed for k in range(given.markets)]
-    entries = _rows(given.rows, numbers, garch_market)
-    words = ["--markets", str(given.markets), "--seed", *map(str, given.seed), "--out", str(given.out)]
-    given.out.write_text(
-        _page(entries, shlex.join(["python", "-m", "forcedflow.study.evidence.size", *words])), encoding="utf-8"
-    )
+    entries = kept(given.rows, ((str(number), number) for number in numbers), _entry)
+    command = line_of("size", "--markets", given.markets, "--seed", *given.seed, "--out", given.out)
+    given.out.write_text(_page(entries, command), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ def page(reports: Sequence[dict[str, Any]], command: str) -> str:
         "the same coins and months lie behind several of them.",
         "",
         "Effects are those against the path placebo, intervals are 95%. *Least effect* is what such a sample would "
-        "find four times in five: where it is large, that nothing was found says little.",
+        "find four times in five: where it is large, that nothing was found says little. How many bars it takes to "
+        "find a mechanism of known strength is in [power.md](power.md). Four of the hypotheses were defined anew on "
+        "simulated markets after earlier definitions had found nothing here.",
         "",
     ]
     lines += ["## In short", ""]

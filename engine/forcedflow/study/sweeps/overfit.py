@@ -1,6 +1,8 @@
-"""What a "best" of many is worth: the probability of overfitting. Deflated Sharpe ratios are in ``report.chance``.
+"""What a "best" of many is worth: the probability of overfitting, and which settings earn more than nothing at all.
 
-Source: Bailey, Borwein, Lopez de Prado and Zhu (2017), The Probability of Backtest Overfitting.
+Deflated Sharpe ratios are in ``report.chance``. Sources: Bailey, Borwein, Lopez de Prado and Zhu (2017), The
+Probability of Backtest Overfitting; Hansen (2005), A Test for Superior Predictive Ability, and Romano and Wolf (2005),
+Stepwise Multiple Testing as Formalized Data Snooping, both by ``arch``.
 """
 
 from __future__ import annotations
@@ -12,13 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forcedflow.errors import SettingsError
+from forcedflow.errors import SettingsError, extra_needed
 
 if TYPE_CHECKING:
     from forcedflow.tables import FloatArray
 
-__all__ = ["Overfitting", "overfitting"]
+__all__ = ["Overfitting", "Superior", "overfitting", "superior_settings"]
 
+_LEVEL: Final = 0.05
+_RESAMPLES: Final = 1000
+_MOST: Final = 4_000_000  # daily returns: more would take the bootstrap minutes
 _BLOCK: Final = 512  # splits at a time: bounds the memory
 
 
@@ -91,3 +96,50 @@ def _ratios(sums: FloatArray, squares: FloatArray, count: int) -> FloatArray:
     moved = variance > 1e-24 + 1e-18 * squares
     ratios: FloatArray = np.where(moved, mean / np.sqrt(np.where(moved, variance, 1.0)), 0.0)
     return ratios
+
+
+@dataclass(frozen=True, slots=True)
+class Superior:
+    """Which settings earn more than nothing, all settings that were tried taken into account."""
+
+    spa: float
+    """p-value (consistent) that the best setting is no better than nothing."""
+    settings: tuple[int, ...]
+    """Columns that StepM finds better than nothing, at a family level of 5%."""
+
+
+def superior_settings(returns: FloatArray, *, block: float | None = None, seed: int = 0) -> Superior:
+    """Tell which settings of a strategy earn more than nothing: SPA and StepM over daily returns.
+
+    Parameters
+    ----------
+    returns
+        Shape (days, settings): daily returns. Event scores do not belong here.
+    block
+        Mean length of a block of the stationary bootstrap, days; the square root of their number where left out.
+
+    Raises
+    ------
+    SettingsError
+        Without ``arch``, or where there are too few days or too many returns.
+    """
+    days, settings = returns.shape
+    if days < 20 or settings < 1:
+        raise SettingsError(f"tests over settings need at least 20 days and one setting, were given {returns.shape}")
+    if returns.size > _MOST:
+        raise SettingsError(f"tests over settings take at most {_MOST:,} daily returns, were given {returns.size:,}")
+    varying = np.flatnonzero(returns.std(axis=0) > 0)  # a setting that never traded has no variance to divide by
+    if not len(varying):
+        return Superior(1.0, ())
+    try:
+        from arch.bootstrap import SPA, StepM  # noqa: PLC0415  (2 s, and an extra)
+    except ImportError:
+        raise extra_needed("a test over settings", "arch", "evidence") from None
+    losses, nothing = -returns[:, varying], np.zeros(days)  # arch compares losses
+    length = math.ceil(days**0.5 if block is None else block)
+    spa = SPA(nothing, losses, block_size=length, reps=_RESAMPLES, seed=seed)
+    spa.compute()
+    step = StepM(nothing, losses, size=_LEVEL, block_size=length, reps=_RESAMPLES, seed=seed)
+    step.compute()
+    better = tuple(int(varying[int(str(k))]) for k in step.superior_models)
+    return Superior(float(spa.pvalues["consistent"]), better)

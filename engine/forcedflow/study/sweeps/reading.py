@@ -10,7 +10,7 @@ import numpy as np
 
 from forcedflow.errors import SettingsError
 from forcedflow.report.chance import expected_best, probabilistic_sharpe
-from forcedflow.study.sweeps.overfit import Overfitting, overfitting
+from forcedflow.study.sweeps.overfit import Overfitting, Superior, overfitting, superior_settings
 from forcedflow.study.sweeps.portrait import Portrait, portrait
 from forcedflow.study.sweeps.robust import (
     Heatmap,
@@ -106,6 +106,8 @@ class Reading:
     heatmaps: tuple[Heatmap, ...]
     pbo: Overfitting | None
     """Of the whole sweep; ``notes`` say why there is none."""
+    superior: Superior | None
+    """Settings (their numbers) that earn more than nothing, all taken into account; ``notes`` say why there is none."""
     notes: tuple[str, ...]
     portrait: Portrait | None
     """What a page shows of the settings; None where none has a score."""
@@ -148,7 +150,7 @@ def read_rows(rows: Rows, score: str, trials: Trials, *, dataset: str, data_hash
 
     errors = [error for error in rows.errors if error]
     notes = [f"{len(errors)} of {len(rows.keys)} settings failed, the first: {errors[0]}"] if errors else []
-    pbo, why = _pbo(rows)
+    pbo, superior, why = _chance(rows)
     best, plateau = best_of(signed, robust), best_of(robust, signed)
     return Reading(
         dataset=dataset,
@@ -165,6 +167,7 @@ def read_rows(rows: Rows, score: str, trials: Trials, *, dataset: str, data_hash
             for x, y in pairs(rows.axes, ranking)[:_MAPS]
         ),
         pbo=pbo,
+        superior=superior,
         notes=(*notes, *why),
         portrait=portrait(
             rows.axes,
@@ -232,16 +235,27 @@ def _spread(cards: Sequence[Mapping[str, float | int | None]]) -> float:
     return float(ratios.var(ddof=1)) if len(ratios) > 1 else math.nan
 
 
-def _pbo(rows: Rows) -> tuple[Overfitting | None, tuple[str, ...]]:
+def _chance(rows: Rows) -> tuple[Overfitting | None, Superior | None, tuple[str, ...]]:
+    """Return what daily returns say of the sweep as a whole, and why they say nothing where they do not."""
     if rows.daily is None:
-        return None, ("no PBO: daily equity was not kept; sweep with level compact",)
-    traded = rows.daily[:, ~np.isnan(rows.daily).any(axis=0)]
-    if traded.size and (traded <= 0.0).any():
-        return None, ("no PBO: a setting lost everything",)
+        return None, None, ("no PBO: daily equity was not kept; sweep with level compact",)
+    traded = np.flatnonzero(~np.isnan(rows.daily).any(axis=0))
+    equity = rows.daily[:, traded]
+    if equity.size and (equity <= 0.0).any():
+        return None, None, ("no PBO: a setting lost everything",)
+    returns = equity[1:] / equity[:-1] - 1.0
+    why = []
+    pbo = superior = None
     try:
-        return overfitting(traded[1:] / traded[:-1] - 1.0), ()
+        pbo = overfitting(returns)
     except SettingsError as error:
-        return None, (f"no PBO: {error}",)
+        why.append(f"no PBO: {error}")
+    try:
+        found = superior_settings(returns)
+        superior = Superior(found.spa, tuple(rows.numbers[traded[column]] for column in found.settings))
+    except SettingsError as error:
+        why.append(f"no SPA: {error}")
+    return pbo, superior, tuple(why)
 
 
 def _number(value: float | None) -> float:

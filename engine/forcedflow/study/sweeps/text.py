@@ -71,6 +71,11 @@ def reading_blocks(reading: Reading) -> list[Block]:
             f"probability of overfitting (PBO) {pbo.pbo:.0%} over {pbo.splits} splits; the best in sample loses out of "
             f"sample in {pbo.loss:.0%}"
         )
+    if (superior := reading.superior) is not None:
+        head.append(
+            f"superior predictive ability (SPA): p {superior.spa:.3f} that the best earns nothing; StepM finds "
+            f"{len(superior.settings)} of {reading.settings:,} settings better than nothing at a family level of 5%"
+        )
     ranked = tuple(_ranked(each) for each in reading.sensitivity if len(each.values) > 1)
     blocks = [Block(tuple(head))]
     if ranked:
