@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from forcedflow.market.price_map import PriceMap
+from forcedflow.tables import LAYERS
 
 if TYPE_CHECKING:
     from forcedflow.kernels import Records
@@ -17,9 +18,6 @@ __all__ = ["LiquidationMap"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-_CONTENT: Final = ("inverse", "face", "scale", "origin")
-"""Fields of a venue that say what its stored mass means."""
 
 
 class LiquidationMap(PriceMap):
@@ -55,7 +53,7 @@ class LiquidationMap(PriceMap):
     @property
     def open_interest(self) -> float:
         """Open interest at the last settled stamps, base units."""
-        return self._open_interest.item()  # type: ignore[no-any-return]
+        return self._open_interest.item()
 
     @property
     def coverage(self) -> tuple[float, float]:
@@ -65,22 +63,44 @@ class LiquidationMap(PriceMap):
 
     def mass(self) -> FloatArray:
         """Return the mass of each layer in each bin, shape (4, g), layers as in ``tables.LAYERS``, base units."""
-        arrays = self._arrays
-        total = np.zeros(arrays.stored.shape[1:])
-        venues: Any = zip(arrays.stored, *(arrays.venues[name] for name in _CONTENT), strict=True)
-        for stored, inverse, face, scale, origin in venues:
-            layers = stored * np.tile(scale, 2)[:, None]  # both layers of a side fade alike
-            for side, moved in enumerate(np.floor(origin + 0.5).astype(np.int64).tolist()):
-                layers[side] = _moved(layers[side], moved)  # stops stay where they are
-            if inverse:
-                layers *= face / self.prices
-            total += layers
+        first, held = self.held()
+        total = np.zeros(self._arrays.stored.shape[1:])
+        begin = first - int(self._head["first"][0])
+        total[:, begin : begin + held.shape[1]] = held
         return total
+
+    def held(self) -> tuple[int, FloatArray]:
+        """Return the mass of each layer, shape (4, b), in the bins that may hold any, and the number of the first.
+
+        A fraction of the grid, most of which is room for price to move.
+        """
+        stored, venues, first = self._arrays.stored, self._venues, self._head["first"].item()
+        moved = np.zeros((len(venues), len(LAYERS)), np.int64)  # stops stay where they are
+        moved[:, :2] = np.floor(venues["origin"] + 0.5)
+        low, high = venues["low"], venues["high"]
+        some = low <= high
+        begin = np.maximum(np.where(some, low + moved, first), first)
+        end = np.minimum(np.where(some, high + moved + 1, first), first + stored.shape[2])  # beyond is out of reach
+        some = begin < end
+        if not some.any():
+            return first, np.zeros((len(LAYERS), 0))
+        lowest = int(begin[some].min())
+        total = np.zeros((len(LAYERS), int(end[some].max()) - lowest))
+        for v, layer in np.argwhere(some).tolist():
+            venue, bins = venues[v], slice(begin[v, layer] - first, end[v, layer] - first)
+            shift = int(moved[v, layer])
+            part = stored[v, layer, bins.start - shift : bins.stop - shift] * venue["scale"][layer % 2]
+            if venue["inverse"]:
+                part *= venue["face"] / self.prices[bins]
+            total[layer, begin[v, layer] - lowest : end[v, layer] - lowest] += part
+        return lowest, total
 
     def take(self, arrays: MapArrays) -> None:
         """Go on with other arrays: the next chunk's stamps, or the state of a checkpoint."""
         self._arrays = arrays
-        self._open_interest: FloatArray = arrays.head.view(np.ndarray)["oi"]  # at hand: a record's fields are slow
+        # Views of another kind, since numpy's records take long to find a field.
+        self._head, self._venues = arrays.head.view(np.ndarray), arrays.venues.view(np.ndarray)
+        self._open_interest: FloatArray = self._head["oi"]
 
     def make_room(self, lowest: int, highest: int) -> None:
         """Grow the grid so that it reaches from bin ``lowest`` to ``highest``, and a fifth further where it grows."""
@@ -92,15 +112,3 @@ class LiquidationMap(PriceMap):
         stored[:, :, first - begin : first - begin + size] = self._arrays.stored
         self._arrays.head.first = begin
         self._arrays = self._arrays._replace(stored=stored)
-
-
-def _moved(layer: FloatArray, bins: int) -> FloatArray:
-    """Return a layer moved up by whole bins; what leaves the grid is beyond any price it could reach."""
-    if bins == 0:
-        return layer
-    moved = np.zeros_like(layer)
-    if bins > 0:
-        moved[bins:] = layer[:-bins]
-    else:
-        moved[:bins] = layer[-bins:]
-    return moved

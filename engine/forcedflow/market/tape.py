@@ -566,7 +566,7 @@ def make_tape(
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """The map at one close, on the grid as it was then."""
+    """The map at one close, in the bins that held mass."""
 
     first: int
     mass: npt.NDArray[np.float32]
@@ -574,23 +574,24 @@ class _Shot:
 
     @classmethod
     def of(cls, now: LiquidationMap) -> _Shot:
-        return cls(int(now.bins[0]), now.mass().astype(np.float32), now.open_interest)
+        first, held = now.held()
+        mass = held.astype(np.float32)
+        some = np.flatnonzero(mass.any(axis=0))
+        begin, end = (int(some[0]), int(some[-1]) + 1) if len(some) else (0, 0)
+        return cls(first + begin, mass[:, begin:end], now.open_interest)
 
 
 def _snapshots(bars: Bars, closes: IntArray, shots: list[_Shot], width: float) -> MapSnapshots:
-    """Put snapshots of a grid that grew onto one grid: the bins that ever held mass."""
-    held = [shot.first + np.flatnonzero(shot.mass.any(axis=0))[[0, -1]] for shot in shots if shot.mass.any()]
-    lowest = min((int(h[0]) for h in held), default=0)
-    highest = max((int(h[1]) for h in held), default=0)
-    stack = np.zeros((len(shots), 4, highest - lowest + 1), dtype=np.float32)
-    for k, shot in enumerate(shots):
-        begin, end = max(lowest, shot.first), min(highest + 1, shot.first + shot.mass.shape[1])
-        if end > begin:
-            stack[k, :, begin - lowest : end - lowest] = shot.mass[:, begin - shot.first : end - shot.first]
+    """Put snapshots onto one grid: the bins that ever held mass."""
+    held = [(shot.first, shot.first + shot.mass.shape[1]) for shot in shots if shot.mass.size]
+    lowest, end = min((h[0] for h in held), default=0), max((h[1] for h in held), default=1)
+    stack = np.zeros((len(shots), len(LAYERS), end - lowest), dtype=np.float32)
+    for row, shot in zip(stack, shots, strict=True):
+        row[:, shot.first - lowest : shot.first - lowest + shot.mass.shape[1]] = shot.mass
     return MapSnapshots(
         bar=closes,
         ts=bars.close_ts[closes],
-        bins=np.arange(lowest, highest + 1),
+        bins=np.arange(lowest, end),
         bin_width=width,
         mass=stack,
         oi=np.array([shot.oi for shot in shots]),
