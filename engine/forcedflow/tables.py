@@ -315,7 +315,7 @@ class Events(_Rows):
     def of_rows(cls, rows: npt.NDArray[np.void]) -> Events:
         """Return the events of records of the market pass; the array becomes theirs and read-only."""
         events = cls.__new__(cls)
-        events._adopt(rows if rows.dtype is EVENT_ROW else rows.view(EVENT_ROW, np.ndarray))
+        events._adopt(rows.view() if rows.dtype is EVENT_ROW else rows.view(EVENT_ROW, np.ndarray))
         return events
 
     def _adopt(self, rows: npt.NDArray[np.void]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,24 +76,25 @@ class LiquidationMap(PriceMap):
         A fraction of the grid, most of which is room for price to move.
         """
         stored, venues, first = self._arrays.stored, self._venues, self._head["first"].item()
-        moved = np.zeros((len(venues), len(LAYERS)), np.int64)  # stops stay where they are
-        moved[:, :2] = np.floor(venues["origin"] + 0.5)
-        low, high = venues["low"], venues["high"]
-        some = low <= high
-        begin = np.maximum(np.where(some, low + moved, first), first)
-        end = np.minimum(np.where(some, high + moved + 1, first), first + stored.shape[2])  # beyond is out of reach
-        some = begin < end
-        if not some.any():
-            return first, np.zeros((len(LAYERS), 0))
-        lowest = int(begin[some].min())
-        total = np.zeros((len(LAYERS), int(end[some].max()) - lowest))
-        for v, layer in np.argwhere(some).tolist():
-            venue, bins = venues[v], slice(begin[v, layer] - first, end[v, layer] - first)
-            shift = int(moved[v, layer])
-            part = stored[v, layer, bins.start - shift : bins.stop - shift] * venue["scale"][layer % 2]
-            if venue["inverse"]:
-                part *= venue["face"] / self.prices[bins]
-            total[layer, begin[v, layer] - lowest : end[v, layer] - lowest] += part
+        beyond = first + stored.shape[2]  # what leaves the grid is beyond any price it could reach
+        found: list[tuple[int, int, int, int, int]] = []
+        bounds = zip(venues["low"].tolist(), venues["high"].tolist(), venues["origin"].tolist(), strict=True)
+        for v, (low, high, origin) in enumerate(bounds):
+            for layer in range(len(LAYERS)):
+                if low[layer] <= high[layer]:
+                    moved = math.floor(origin[layer] + 0.5) if layer < 2 else 0  # stops stay where they are
+                    begin, end = max(low[layer] + moved, first), min(high[layer] + moved + 1, beyond)
+                    if begin < end:
+                        found.append((v, layer, moved, begin, end))
+        lowest = min((begin for *_, begin, _ in found), default=first)
+        total = np.zeros((len(LAYERS), max((end for *_, end in found), default=lowest) - lowest))
+        scale, inverse = venues["scale"].tolist(), venues["inverse"].tolist()
+        for v, layer, moved, begin, end in found:
+            # Both layers of a side fade alike.
+            part = stored[v, layer, begin - moved - first : end - moved - first] * scale[v][layer % 2]
+            if inverse[v]:
+                part *= venues["face"][v] / self.prices[begin - first : end - first]
+            total[layer, begin - lowest : end - lowest] += part
         return lowest, total
 
     def take(self, arrays: MapArrays) -> None:

@@ -352,7 +352,7 @@ class MarketPass:
 
     def events(self, since: int = 0) -> Events:
         """Return the events of the bars at hand from row ``since`` on, in their order (bar, kind, side, group)."""
-        raw = self._raw[since : self._used].tobytes()
+        raw = bytearray(self._raw[since : self._used].data)
         return Events.of_rows(np.frombuffer(raw, EVENT_ROW))
 
     def swept(self) -> SweptMass | None:
