@@ -132,7 +132,7 @@ def test_damage_is_named(run: record.Run, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"fills\.parquet: columns"):
         record.read(folder)
     (folder / "run.json").write_text('{"format": 99}')
-    with pytest.raises(RecordError, match="format 99, this version reads 5"):
+    with pytest.raises(RecordError, match="format 99, this version reads 6"):
         record.read(folder)
 
 

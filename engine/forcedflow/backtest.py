@@ -243,19 +243,16 @@ def tried_on(run: Run) -> tuple[str, str]:
 
 def score(tape: Tape, trading: Trading, cash: float, *, trials: int = 1) -> dict[str, float | int | None]:
     """Return the scorecard of what was traded on a tape; ``cash`` is the initial equity."""
-    card = scorecard(
+    return scorecard(
         trading.equity,
         trading.trades,
         trading.fills,
         initial=cash,
         start=int(tape.bars.ts[0]),
         calendar=tape.dataset.calendar,
-        context=MapContext(trading.orders, tape.events, _market_bars(tape), tape.snapshots),
+        context=MapContext(trading.orders, tape.events, _market_bars(tape), tape.snapshots, tape.dataset.counts_ticks),
         trials=trials,
     )
-    if tape.dataset.counts_ticks:
-        card["capacity"] = None  # there is no volume to trade against
-    return card
 
 
 def _market_bars(tape: Tape) -> Table:

@@ -28,6 +28,8 @@ __all__ = ["Market", "Replay"]
 
 _AHEAD: Final = 4096
 """Bars that the market runs ahead of the loop: enough that an event of a block costs what one of a tape does."""
+_KEPT: Final = 1 << 16
+"""Bars for which a copy of the market's state serves: so many are taken once more where somebody first looks at it."""
 
 
 class Market:
@@ -114,7 +116,7 @@ class Replay:
         rules = settings_of(MarketSettings, market, "market")
         costs, self.notes = with_venue_fees(settings_of(AccountSettings, account, "account"), data)
         # The market runs ahead of the loop, a block at a time, and its events are handed out one by one: to stop at
-        # each costs more. Once somebody looks at the map, it goes back within the block and keeps step with the loop.
+        # each costs more. Once somebody looks at the map, it goes back by some blocks and keeps step with the loop.
         self._ahead = MarketPass(data, rules, snapshots=snapshots)
         self._begun = self._ahead.mark()
         self._in_step = False
@@ -161,7 +163,8 @@ class Replay:
             if self._in_step:
                 market.advance(None, listen | hears)
             else:
-                self._begun = market.mark()
+                if market.bar >= self._begun.bar + _KEPT:
+                    self._begun = market.mark()
                 market.advance(market.bar + _AHEAD)
             end, events, seen = market.bar, market.events(seen), market.event_count
             for event in hear(self.account, events, listen | hears):

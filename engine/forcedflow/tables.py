@@ -28,6 +28,7 @@ __all__ = [
     "EVENT_COLUMNS",
     "EVENT_FLOATS",
     "EVENT_INTS",
+    "EVENT_ROW",
     "FILLS",
     "FUNDING",
     "LAYERS",
@@ -139,7 +140,7 @@ EVENT_FLOATS: Final = (
 
 EVENT_INTS: Final = ("bar", "ts", "kind", "side", "group", "channel")
 EVENT_COLUMNS: Final = (*EVENT_INTS, *EVENT_FLOATS)
-_ROW: Final = np.dtype([(name, "i8") for name in EVENT_INTS] + [(name, "f8") for name in EVENT_FLOATS], align=True)
+EVENT_ROW: Final = np.dtype([(name, "i8") for name in EVENT_INTS] + [(name, "f8") for name in EVENT_FLOATS], align=True)
 """One event as the market pass writes it."""
 
 
@@ -303,7 +304,7 @@ class Events(_Rows):
         if len(given) != len(columns) + len(named) or given.keys() != set(EVENT_COLUMNS):
             wrong = sorted(given.keys() ^ set(EVENT_COLUMNS)) or "given twice or too many"
             raise TypeError(f"Events needs each of EVENT_COLUMNS once: {wrong}")
-        rows = np.empty(len(given["bar"]), _ROW)
+        rows = np.empty(len(given["bar"]), EVENT_ROW)
         for name, column in given.items():
             if len(column) != len(rows):
                 raise ValueError(f"column {name!r} has {len(column)} rows, 'bar' has {len(rows)}")
@@ -314,7 +315,7 @@ class Events(_Rows):
     def of_rows(cls, rows: npt.NDArray[np.void]) -> Events:
         """Return the events of records of the market pass; the array becomes theirs and read-only."""
         events = cls.__new__(cls)
-        events._adopt(rows.view(_ROW, np.ndarray))
+        events._adopt(rows.view() if rows.dtype is EVENT_ROW else rows.view(EVENT_ROW, np.ndarray))
         return events
 
     def _adopt(self, rows: npt.NDArray[np.void]) -> None:

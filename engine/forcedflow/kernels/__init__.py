@@ -17,12 +17,13 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import binding as llvm
+from numba.core.dispatcher import Dispatcher
 from numba.core.event import Event, Listener, register
 from numba.extending import register_jitable
 
@@ -34,6 +35,7 @@ __all__ = [
     "IntArray",
     "Record",
     "Records",
+    "Repeated",
     "host_cpu",
     "inner_kernel",
     "kernel",
@@ -188,6 +190,31 @@ def shared_function(function: _F) -> _F:
     """
     shared: _F = register_jitable(function)
     return shared
+
+
+class Repeated:
+    """A kernel for a loop that calls it again and again with arguments of the same types: arrays may change, not kinds.
+
+    At every call numba looks at each argument to find the machine code for it, which takes longer than a bar does. From
+    the second call on this goes to that code directly, and whether the types are still the same is the caller's word.
+    """
+
+    __slots__ = ("_calls", "_code", "_kernel")
+
+    def __init__(self, kernel: Callable[..., Any]) -> None:
+        self._kernel = self._code = kernel
+        self._calls = 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the kernel."""
+        if self._calls < _FOUND_OUT:
+            self._calls += 1
+            if self._calls == _FOUND_OUT and isinstance(self._kernel, Dispatcher):  # not with the JIT off
+                self._code = self._kernel.compile(tuple(map(numba.typeof, arguments)))
+        return self._code(*arguments)
+
+
+_FOUND_OUT: Final = 2  # calls: to look once costs as much as twenty calls, and many a kernel is called only once
 
 
 def records(dtype: np.dtype[np.void], count: int) -> Records:

@@ -63,7 +63,7 @@ DONE, LISTENED, ROOM, GROW = 0, 1, 2, 3
 NONE, NEAR, INSIDE, LEFT, AWAY = 0, 1, 2, 3, 4
 """A tracked zone: none, announced, price is in it, price left it on the side it came from, out of sight."""
 ZONES_PER_BAR = 32  # zones crossed within one bar and side that get events of their own
-ROWS_PER_BAR = 4 * ZONES_PER_BAR + 14
+ROWS_PER_BAR = 4 * ZONES_PER_BAR + 15  # the last for putting them in order
 REARM = 1.5  # a zone stays near until it is so many times the near distance away
 
 ZONE = np.dtype(
@@ -463,7 +463,10 @@ def _finish(
     channel: Record,
     gap: float,
 ) -> int:
-    """Complete the rows of a bar: shares, fuel, the nearest zones, pace, channel. Returns the kinds as bits."""
+    """Complete the rows of a bar, and put them in order: shares, fuel, the nearest zones, pace, channel.
+
+    Returns the kinds as bits.
+    """
     found, near, far, peak, mass = False, 0, 0, 0, 0.0
     kinds = 0
     oi = head.oi
@@ -505,7 +508,33 @@ def _finish(
             row.mass_after = mass_between(head, venues, stored, side, near, far) / oi if oi > 0.0 else 0.0
             row.mass_before = row.mass_before / before if before > 0.0 else 0.0
         row.swept = row.swept / before if before > 0.0 else 0.0
+    _sort(rows, begin, count)
     return kinds
+
+
+@lean_kernel
+def _sort(rows: Records, begin: int, count: int) -> None:
+    """Put the rows of a bar in their order (kind, side, group), by insertion, since they are few."""
+    for r in range(begin + 1, count):
+        row = rows[r]
+        to = r
+        while to > begin and _comes_before(row, rows[to - 1]):
+            to -= 1
+        if to < r:
+            rows[count] = row  # there is room for one more
+            for k in range(r, to, -1):
+                rows[k] = rows[k - 1]
+            rows[to] = rows[count]
+
+
+@small_kernel
+def _comes_before(row: Record, other: Record) -> bool:
+    """Tell whether an event stands before another of its bar."""
+    if row.kind != other.kind:
+        return row.kind < other.kind  # type: ignore[no-any-return]
+    if row.side != other.side:
+        return row.side < other.side  # type: ignore[no-any-return]
+    return row.group < other.group  # type: ignore[no-any-return]
 
 
 @lean_kernel
@@ -536,7 +565,7 @@ def advance(
     columns, arrays, watch, structure
         The bars, the map, and what the pass remembers beside it.
     findings, rows_used
-        Where to write, and how many rows are taken; events of a bar are in the order in which they were found.
+        Where to write, and how many rows are taken; events are in their order (bar, kind, side, group).
     swept
         ``SWEPT_BIN`` rows for what burns; without them it is not listed, nor the code for it compiled.
     room_below, room_above

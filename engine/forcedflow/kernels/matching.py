@@ -38,7 +38,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import Record, Records, inner_kernel, lean_kernel, plain, truth
+from forcedflow.kernels import Record, Records, inner_kernel, lean_kernel, plain, small_kernel, truth
 from forcedflow.kernels.margin import account_level, follow_schedule, isolated_level
 from forcedflow.kernels.orders import (
     AT_OPEN,
@@ -298,6 +298,22 @@ def trailed_stop(lot: Record) -> float:
     return trailed
 
 
+@small_kernel
+def _reach(now: Record, since: float, opens: bool) -> tuple[float, float, float, float]:
+    """Return how far price and mark reach for what is held: high, low, mark's high, mark's low.
+
+    That is the open alone, or the sub-bar; where price goes straight through that, only what comes after the entry at
+    ``since``, NaN for none in it.
+    """
+    high, low, mark_high, mark_low = now.high, now.low, now.mark_high, now.mark_low
+    if opens:
+        high = low = now.open
+    elif now.straight != 0 and since == since:  # noqa: PLR0124
+        high = mark_high = max(since, now.close)
+        low = mark_low = min(since, now.close)
+    return high, low, mark_high, mark_low
+
+
 @lean_kernel
 def _liquidate_account(state: State, detail: Detail | None, rules: Record, opens: bool) -> None:
     """Where price reached the account's level: close every lot, cancel every order, note what the cash lacks."""
@@ -306,12 +322,7 @@ def _liquidate_account(state: State, detail: Detail | None, rules: Record, opens
         return
     account_level(state, rules)
     level, side = book.liquidation, 1.0 if book.position > 0.0 else -1.0
-    high, low, mark_high, mark_low = now.high, now.low, now.mark_high, now.mark_low
-    if opens:
-        high = low = now.open
-    elif now.straight != 0 and now.since == now.since:
-        high = mark_high = max(now.since, now.close)
-        low = mark_low = min(now.since, now.close)
+    high, low, mark_high, mark_low = _reach(now, now.since, opens)
     met = side * ((mark_low if side > 0.0 else mark_high) - level) <= 0.0
     if not met or (opens and side * (now.open - level) > 0.0):
         return
@@ -336,13 +347,8 @@ def _exits(state: State, detail: Detail | None, rules: Record, opens: bool) -> b
     while at < book.lots:
         number = state.lots[at]
         lot = state.orders[number]
-        high, low, mark_high, mark_low = now.high, now.low, now.mark_high, now.mark_low
         fresh = not opens and _fresh(state, lot)
-        if opens:
-            high = low = now.open
-        elif fresh and now.straight != 0:  # only what came after the entry
-            high = mark_high = max(lot.since, now.close)
-            low = mark_low = min(lot.since, now.close)
+        high, low, mark_high, mark_low = _reach(now, lot.since if fresh else np.nan, opens)
         best, worst, marked = (high, low, mark_low) if lot.side > 0 else (low, high, mark_high)
         if fresh and lot.inside == RESTED:
             best = now.close  # whatever came before the entry would be a gift

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from forcedflow.market.price_map import PriceMap
+from forcedflow.tables import LAYERS
 
 if TYPE_CHECKING:
     from forcedflow.kernels import Records
@@ -18,9 +20,6 @@ __all__ = ["LiquidationMap"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_CONTENT: Final = ("inverse", "face", "scale", "origin")
-"""Fields of a venue that say what its stored mass means."""
-
 
 class LiquidationMap(PriceMap):
     """Mass by price bin and layer, over all venues: read it at any event; it changes only as the replay goes on.
@@ -29,7 +28,7 @@ class LiquidationMap(PriceMap):
     """
 
     def __init__(self, arrays: MapArrays) -> None:
-        self._arrays = arrays
+        self.take(arrays)
 
     @property
     def arrays(self) -> MapArrays:
@@ -55,7 +54,7 @@ class LiquidationMap(PriceMap):
     @property
     def open_interest(self) -> float:
         """Open interest at the last settled stamps, base units."""
-        return self._arrays.head["oi"].item()  # type: ignore[no-any-return]
+        return self._open_interest.item()
 
     @property
     def coverage(self) -> tuple[float, float]:
@@ -65,21 +64,45 @@ class LiquidationMap(PriceMap):
 
     def mass(self) -> FloatArray:
         """Return the mass of each layer in each bin, shape (4, g), layers as in ``tables.LAYERS``, base units."""
-        arrays = self._arrays
-        total = np.zeros(arrays.stored.shape[1:])
-        venues: Any = zip(arrays.stored, *(arrays.venues[name] for name in _CONTENT), strict=True)
-        for stored, inverse, face, scale, origin in venues:
-            layers = stored * np.tile(scale, 2)[:, None]  # both layers of a side fade alike
-            for side, moved in enumerate(np.floor(origin + 0.5).astype(np.int64).tolist()):
-                layers[side] = _moved(layers[side], moved)  # stops stay where they are
-            if inverse:
-                layers *= face / self.prices
-            total += layers
+        first, held = self.held()
+        total = np.zeros(self._arrays.stored.shape[1:])
+        begin = first - int(self._head["first"][0])
+        total[:, begin : begin + held.shape[1]] = held
         return total
+
+    def held(self) -> tuple[int, FloatArray]:
+        """Return the mass of each layer, shape (4, b), in the bins that may hold any, and the number of the first.
+
+        A fraction of the grid, most of which is room for price to move.
+        """
+        stored, venues, first = self._arrays.stored, self._venues, self._head["first"].item()
+        beyond = first + stored.shape[2]  # what leaves the grid is beyond any price it could reach
+        found: list[tuple[int, int, int, int, int]] = []
+        bounds = zip(venues["low"].tolist(), venues["high"].tolist(), venues["origin"].tolist(), strict=True)
+        for v, (low, high, origin) in enumerate(bounds):
+            for layer in range(len(LAYERS)):
+                if low[layer] <= high[layer]:
+                    moved = math.floor(origin[layer] + 0.5) if layer < 2 else 0  # stops stay where they are
+                    begin, end = max(low[layer] + moved, first), min(high[layer] + moved + 1, beyond)
+                    if begin < end:
+                        found.append((v, layer, moved, begin, end))
+        lowest = min((begin for *_, begin, _ in found), default=first)
+        total = np.zeros((len(LAYERS), max((end for *_, end in found), default=lowest) - lowest))
+        scale, inverse = venues["scale"].tolist(), venues["inverse"].tolist()
+        for v, layer, moved, begin, end in found:
+            # Both layers of a side fade alike.
+            part = stored[v, layer, begin - moved - first : end - moved - first] * scale[v][layer % 2]
+            if inverse[v]:
+                part *= venues["face"][v] / self.prices[begin - first : end - first]
+            total[layer, begin - lowest : end - lowest] += part
+        return lowest, total
 
     def take(self, arrays: MapArrays) -> None:
         """Go on with other arrays: the next chunk's stamps, or the state of a checkpoint."""
         self._arrays = arrays
+        # Views of another kind, since numpy's records take long to find a field.
+        self._head, self._venues = arrays.head.view(np.ndarray), arrays.venues.view(np.ndarray)
+        self._open_interest: FloatArray = self._head["oi"]
 
     def make_room(self, lowest: int, highest: int) -> None:
         """Grow the grid so that it reaches from bin ``lowest`` to ``highest``, and a fifth further where it grows."""
@@ -91,15 +114,3 @@ class LiquidationMap(PriceMap):
         stored[:, :, first - begin : first - begin + size] = self._arrays.stored
         self._arrays.head.first = begin
         self._arrays = self._arrays._replace(stored=stored)
-
-
-def _moved(layer: FloatArray, bins: int) -> FloatArray:
-    """Return a layer moved up by whole bins; what leaves the grid is beyond any price it could reach."""
-    if bins == 0:
-        return layer
-    moved = np.zeros_like(layer)
-    if bins > 0:
-        moved[bins:] = layer[:-bins]
-    else:
-        moved[:bins] = layer[-bins:]
-    return moved

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from forcedflow.data.series import Span
 from forcedflow.data.times import DAY, time_text
 from forcedflow.errors import DataError
-from forcedflow.kernels import records
+from forcedflow.kernels import Repeated, records
 from forcedflow.kernels.channels import CHANNEL, CHANNEL_KINDS
 from forcedflow.kernels.liquidation_map import SWEPT_BIN
 from forcedflow.kernels.market_pass import (
@@ -49,7 +49,7 @@ from forcedflow.market import checkpoint
 from forcedflow.market.feeds import Feed
 from forcedflow.market.liquidation_map import LiquidationMap
 from forcedflow.settings import MarketSettings
-from forcedflow.tables import LAYERS, MARKET_BARS, EventKind, Events, MapSnapshots, SweptMass
+from forcedflow.tables import EVENT_ROW, LAYERS, MARKET_BARS, EventKind, Events, MapSnapshots, SweptMass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -140,10 +140,12 @@ class MarketPass:
         """Number of the first bar of the dataset at hand."""
         self._columns = _columns(bars)
         self._window = 0  # number of the bar in the first row of the columns: some bars are kept to look back at
+        self._kernel = Repeated(advance)
         self._used = 0
         self._swept = records(SWEPT_BIN, 0) if log_swept else None
         rows = records(EVENT, event_rows or max(len(bars) // 16, ROWS_PER_BAR))
         self._findings = Findings(rows, np.zeros((MARKET_ROWS, len(bars))))
+        self._raw = _raw(rows)
         self._watch = Watch(records(ZONE, 2), _averages(self.settings), _limits(self.settings))
         self._structure = _structure(self.settings)
         last, count = len(bars) - 1, min(snapshots, len(bars))
@@ -170,7 +172,7 @@ class MarketPass:
 
     def _advance(self, stop: int, mask: int) -> bool:
         while self.bar < stop:
-            self.bar, self._used, why = advance(
+            self.bar, self._used, why = self._kernel(
                 self._columns,
                 self.map.arrays,
                 self._watch,
@@ -199,6 +201,7 @@ class MarketPass:
         rows = self._findings.rows
         if len(rows) - self._used < ROWS_PER_BAR:
             self._findings = self._findings._replace(rows=_longer(rows, max(len(rows), 1024)))
+            self._raw = _raw(self._findings.rows)
         if self._swept is not None:
             self._swept = _longer(self._swept, max(len(self._swept), 2 * self.map.arrays.stored.shape[2]))
 
@@ -240,6 +243,7 @@ class MarketPass:
         market[:, :kept] = self._findings.market[:, -kept:]
         self._findings = self._findings._replace(market=market)
         self.dataset, self.first, self._window = dataset, end, end - kept
+        self._kernel = Repeated(advance)  # the columns may be of other kinds
         self._used = 0
         self.map.arrays.head.listed = 0
 
@@ -348,10 +352,8 @@ class MarketPass:
 
     def events(self, since: int = 0) -> Events:
         """Return the events of the bars at hand from row ``since`` on, in their order (bar, kind, side, group)."""
-        rows = self._findings.rows.view(np.ndarray)[since : self._used]
-        if len(rows) == 1:  # as a loop that keeps step asks for them
-            return Events.of_rows(rows.copy())
-        return Events.of_rows(rows.take(np.lexsort([rows[name] for name in ("group", "side", "kind", "bar")])))
+        raw = bytearray(self._raw[since : self._used].data)
+        return Events.of_rows(np.frombuffer(raw, EVENT_ROW))
 
     def swept(self) -> SweptMass | None:
         """Return what was swept in the bars at hand, bin by bin; None where it was not listed."""
@@ -418,6 +420,12 @@ def _plain(span: Span) -> dict[str, Any]:
 
 def _longer(rows: Records, more: int) -> Records:
     return np.concatenate((rows, records(rows.dtype, more))).view(np.recarray)
+
+
+def _raw(rows: Records) -> npt.NDArray[np.void]:
+    """Return the same records as so many bytes each: numpy copies those at once, and records field by field."""
+    raw: npt.NDArray[np.void] = rows.view(f"V{rows.itemsize}", np.ndarray)
+    return raw
 
 
 def _column(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -558,7 +566,7 @@ def make_tape(
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """The map at one close, on the grid as it was then."""
+    """The map at one close, in the bins that held mass."""
 
     first: int
     mass: npt.NDArray[np.float32]
@@ -566,23 +574,24 @@ class _Shot:
 
     @classmethod
     def of(cls, now: LiquidationMap) -> _Shot:
-        return cls(int(now.bins[0]), now.mass().astype(np.float32), now.open_interest)
+        first, held = now.held()
+        mass = held.astype(np.float32)
+        some = np.flatnonzero(mass.any(axis=0))
+        begin, end = (int(some[0]), int(some[-1]) + 1) if len(some) else (0, 0)
+        return cls(first + begin, mass[:, begin:end], now.open_interest)
 
 
 def _snapshots(bars: Bars, closes: IntArray, shots: list[_Shot], width: float) -> MapSnapshots:
-    """Put snapshots of a grid that grew onto one grid: the bins that ever held mass."""
-    held = [shot.first + np.flatnonzero(shot.mass.any(axis=0))[[0, -1]] for shot in shots if shot.mass.any()]
-    lowest = min((int(h[0]) for h in held), default=0)
-    highest = max((int(h[1]) for h in held), default=0)
-    stack = np.zeros((len(shots), 4, highest - lowest + 1), dtype=np.float32)
-    for k, shot in enumerate(shots):
-        begin, end = max(lowest, shot.first), min(highest + 1, shot.first + shot.mass.shape[1])
-        if end > begin:
-            stack[k, :, begin - lowest : end - lowest] = shot.mass[:, begin - shot.first : end - shot.first]
+    """Put snapshots onto one grid: the bins that ever held mass."""
+    held = [(shot.first, shot.first + shot.mass.shape[1]) for shot in shots if shot.mass.size]
+    lowest, end = min((h[0] for h in held), default=0), max((h[1] for h in held), default=1)
+    stack = np.zeros((len(shots), len(LAYERS), end - lowest), dtype=np.float32)
+    for row, shot in zip(stack, shots, strict=True):
+        row[:, shot.first - lowest : shot.first - lowest + shot.mass.shape[1]] = shot.mass
     return MapSnapshots(
         bar=closes,
         ts=bars.close_ts[closes],
-        bins=np.arange(lowest, highest + 1),
+        bins=np.arange(lowest, end),
         bin_width=width,
         mass=stack,
         oi=np.array([shot.oi for shot in shots]),

@@ -43,6 +43,8 @@ class MapContext:
     events: Events
     market_bars: Table
     snapshots: MapSnapshots
+    counts_ticks: bool = False
+    """Volume counts ticks: there is none to trade against."""
 
 
 @dataclass(frozen=True, slots=True)

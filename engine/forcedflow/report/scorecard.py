@@ -78,7 +78,8 @@ def scorecard(
         found |= map_measures(trades, context)
         found["liquidation_distance"] = liquidation_distance(equity, context.market_bars)
         found["ruin"] = chance.risk_of_ruin(measures.simple_returns(curve.daily), 365, RUIN)
-        found["capacity"] = capacity(trades, fills, context.market_bars)
+        if not context.counts_ticks:
+            found["capacity"] = capacity(trades, fills, context.market_bars)
     return _card(found)
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from forcedflow.data.bars import Bars
 from forcedflow.errors import AccountError, StrategyError
-from forcedflow.kernels import BoolArray, FloatArray, IntArray, Records, records
+from forcedflow.kernels import BoolArray, FloatArray, IntArray, Records, Repeated, records
 from forcedflow.kernels import orders as kernel
 from forcedflow.kernels.account import advance
 from forcedflow.kernels.plans import write_orders
@@ -115,6 +115,7 @@ class Account:
         self._bars, self._settings = self._market.bars, settings
         self._name = type(policy).__name__
         self._rules = _rules(self._market, settings, policy)
+        self._kernel = Repeated(advance)
         if settings.intrabar == "drill" and not self._market.finer:
             raise AccountError("intrabar = drill needs the dataset's finer bars, and it names none")
         if settings.participation > 0 and not len(self._market.detail.swept_start):
@@ -416,7 +417,7 @@ class Account:
         wanted = (self._heard, self._asked, self._stop)
         if self._looked != wanted:
             if not self._idle():
-                advance(
+                self._kernel(
                     self._market.prices,
                     self._detail,
                     self._signals,
