@@ -29,7 +29,8 @@ from generators import examples
 from trading.market import FromColumns
 from trading.test_account import Case
 
-TABLES = ("fills", "funding", "equity")
+TABLES = ("orders", "fills", "trades", "funding", "equity")
+NUMBERED = {"orders": "order_id", "trades": "trade_id"}  # told when they are done, numbered as they began
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,13 @@ class Long:
 
 def assert_whole(parts: list[TradedChunk], whole: Trading | ff.Run) -> None:
     for table in TABLES:
+        pieces = [getattr(part, table) for part in parts]
+        if table in NUMBERED:
+            pieces.append(parts[-1].working if table == "orders" else parts[-1].open_trades)
+        columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        order = np.argsort(columns[NUMBERED[table]], kind="stable") if table in NUMBERED else slice(None)
         for name, column in getattr(whole, table).items():
-            found = np.concatenate([getattr(part, table)[name] for part in parts])
+            found = columns[name][order]
             if column.dtype.kind == "U":
                 assert found.tolist() == column.tolist(), (table, name)
             else:

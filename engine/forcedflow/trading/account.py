@@ -16,7 +16,7 @@ from forcedflow.kernels.account import advance
 from forcedflow.kernels.plans import write_orders
 from forcedflow.tables import Events, Side
 from forcedflow.trading.exchange import Exchange, traded_venue
-from forcedflow.trading.ledger import Trading, tabulate
+from forcedflow.trading.ledger import Ledger, Past, Trading
 from forcedflow.trading.orders import Asked, Plan, Policy, checked, one_order
 from forcedflow.venues import load_venue
 
@@ -409,7 +409,11 @@ class Account:
 
     def result(self) -> Trading:
         """Return the tables of all that was traded so far."""
-        return tabulate(self._market, *self.rows(), self._stop, self._settings)
+        return self.ledger(Past.none(self._settings.cash)).trading(self._settings)
+
+    def ledger(self, past: Past) -> Ledger:
+        """Return what was traded so far to be read as tables, and what came before it."""
+        return Ledger(self._market, *self.rows(), self._heard, self._stop, past)
 
     def _traded(self) -> _Book:
         """Trade what is left to be traded, and return the book."""
