@@ -18,6 +18,8 @@ from forcedflow.trading.strategy import ask, check_elementwise, source_hash
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from forcedflow.kernels import BoolArray
     from forcedflow.market.stream import TapeChunk
     from forcedflow.settings import AccountSettings
@@ -156,11 +158,21 @@ class AccountStream:
         RecordError
             Where the disk refuses.
         """
+        return checkpoint.write(file, *self.state())
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a checkpoint holds, for one of the tape and the account together.
+
+        Raises
+        ------
+        AccountError
+            Where no bar was traded.
+        """
         if self._carried is None:
             raise AccountError("no bar was traded yet")
-        past = {f"past {f.name}": np.asarray(getattr(self._past, f.name)) for f in fields(Past)}
-        arrays = self._carried._asdict() | past | {"closed": np.array(self._closed)}
-        return checkpoint.write(file, self._facts(), arrays)
+        arrays: dict[str, Any] = {f"past {f.name}": np.asarray(getattr(self._past, f.name)) for f in fields(Past)}
+        arrays |= {f"account {name}": values for name, values in self._carried._asdict().items()}
+        return self._facts(), arrays | {"past closed": np.array(self._closed)}
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -174,11 +186,15 @@ class AccountStream:
             raise RecordError(f"{file}: not a checkpoint of an account")
         checkpoint.compare(file, facts, self._facts())
         types = {"book": BOOK_ROW, "orders": ORDER_ROW, "table": BRACKET_ROW}  # records are kept as their bytes
-        carried: Any = (saved[name].view(types.get(name, saved[name].dtype)) for name in Carried._fields)
+        carried: Any = (_viewed(saved[f"account {name}"], types.get(name)) for name in Carried._fields)
         self._carried = Carried._make(carried)
         numbers = {f.name: saved[f"past {f.name}"].item() for f in fields(Past) if f.name not in {"kept", "held"}}
         self._past = Past(kept=saved["past kept"].view(KEPT_ROW), held=saved["past held"].view(HELD_ROW), **numbers)
-        self._closed = int(saved["closed"])
+        self._closed = int(saved["past closed"])
+
+
+def _viewed(saved: npt.NDArray[Any], rows: np.dtype[Any] | None) -> npt.NDArray[Any]:
+    return saved if rows is None else saved.view(rows)
 
 
 def _chosen(table: Table, rows: BoolArray) -> Table:
