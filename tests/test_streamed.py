@@ -142,9 +142,7 @@ def test_the_command_writes_and_resumes(tmp_path: Path) -> None:
     st.sampled_from([0, 1, 6]),
     st.sampled_from(["24/7", "sessions"]),
 )
-def test_a_curve_in_parts_is_that_of_the_whole(
-    seed: int, bars: int, most: int, digits: int, calendar: Calendar
-) -> None:
+def test_a_curve_in_parts_is_that_of_the_whole(seed: int, bars: int, most: int, digits: int, days: Calendar) -> None:
     """Few digits make ties: highs that are only reached again, lows as deep as the one before."""
     rng = np.random.default_rng(seed)
     start = 1_700_000_000_000_000_000
