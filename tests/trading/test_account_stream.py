@@ -115,6 +115,19 @@ def test_random_cases_hold_positions_over_borders() -> None:
     assert seen >= {"stop", "target", "liquidation", "hold", "exit_on", "reduce", "funding"}
 
 
+def test_groups_are_remembered_only_where_they_were_traded() -> None:
+    """A group whose orders are gone unfilled may be traded yet, and needs no memory."""
+    strategy = make_strategy("zone_entry", {"depth": 1.0, "expiry": 1})
+    account, fills, asked = AccountStream(strategy, AccountSettings()), 0, set()
+    for chunk in stream(ff.load_dataset("simulated"), chunk=2500):
+        part = account.take(chunk)
+        fills += int(np.count_nonzero(part.fills["reason"] == "entry"))
+        asked |= {*part.orders["group"].tolist()}
+    assert account._carried is not None
+    remembered = len(account._carried.groups)
+    assert remembered <= fills + len(account._carried.orders) + 1 < len(asked)
+
+
 @pytest.mark.parametrize("name", ["zone_entry", "channel_breakout", "void_exhaustion"])
 def test_a_streamed_tape_is_traded_as_a_run_trades_it(name: str) -> None:
     data = ff.load_dataset("simulated")

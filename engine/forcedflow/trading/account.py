@@ -357,11 +357,13 @@ class Account:
             orders[name][orders[name] < kernel.NEVER] -= self._stop
         book["last_exit"][book["last_exit"] > _NO_BAR] -= self._stop
         places, working = np.searchsorted(kept, live), traded.working.item()
-        groups = np.array(list(self._slots), np.int64)
-        table = state.table.view(np.ndarray)[: traded.rows.item()].copy()
-        taken, noted = state.taken[: len(groups)].copy(), traded.levels.item()
+        groups, taken = np.array(list(self._slots), np.int64), state.taken[: len(self._slots)]
+        slots = np.union1d(np.append(np.flatnonzero(taken), 0), orders["slot"])  # of the others no order knows more
+        orders["slot"] = np.searchsorted(slots, orders["slot"])
+        table, noted = state.table.view(np.ndarray)[: traded.rows.item()].copy(), traded.levels.item()
         level = np.array([state.levels[noted - 1].price if noted else np.nan])
-        return kept, Carried(book, orders, places[:working], places[working:], taken, groups, table, level)
+        lots = places[working:]
+        return kept, Carried(book, orders, places[:working], lots, taken[slots], groups[slots], table, level)
 
     def _go_on(self, carried: Carried) -> None:
         """Begin with what an account carried over to the first of these bars."""
