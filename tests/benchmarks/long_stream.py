@@ -29,7 +29,8 @@ BAR = 30_000_000_000
 START = 21 * 365 * 86_400_000_000_000
 BLOCK = 1_000_000
 EVERY = 10
-OFTEN: dict[str, Any] = {"breaks": "all", "target": "width", "min_reward": 0.0}
+# A trade risks so little that hundreds of thousands do not ruin the account.
+OFTEN: dict[str, Any] = {"breaks": "all", "target": "width", "min_reward": 0.0, "risk": 1e-5}
 DESCRIPTION = """
 title = "long random walk"
 source = "made for a measurement"
@@ -120,7 +121,7 @@ def run(bars: int, *more: str) -> dict[str, float]:
         description = make(Path(folder), bars)
         command = [sys.executable, __file__, "--measure", str(description), *more]
         ledger = os.environ | {"FORCEDFLOW_LEDGER": str(Path(folder) / "ledger.jsonl")}
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=ledger)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ledger)
         found: dict[str, float] = json.loads(done.stdout)
         return found
 
