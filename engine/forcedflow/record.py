@@ -39,7 +39,7 @@ from forcedflow.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import pandas as pd
 
@@ -364,7 +364,7 @@ def _column(values: npt.NDArray[Any]) -> pa.Array:
     return pa.array(values, from_pandas=False)
 
 
-def read_table(path: Path, table: str | None = None) -> Table:
+def read_table(path: Path, table: str | None = None, columns: Collection[str] = ()) -> Table:
     """Read a table, from its file or from its parts beside each other.
 
     Parameters
@@ -373,6 +373,8 @@ def read_table(path: Path, table: str | None = None) -> Table:
         ``<table>.parquet`` in the folder, or one part.
     table
         Whose columns it must have; left out, the name of the file.
+    columns
+        To read only these.
 
     Raises
     ------
@@ -380,18 +382,18 @@ def read_table(path: Path, table: str | None = None) -> Table:
         Naming the file that is missing or damaged.
     """
     schema = FILES[table or path.stem]
+    wanted = [name for name in schema if not columns or name in columns]
     parts = [] if path.exists() else sorted(path.parent.glob(f"{path.stem}-*.parquet"))
-    found = [_open(part) for part in parts or [path]]
+    found = [_open(part, wanted if columns else None) for part in parts or [path]]
     for part, file in zip(found, parts or [path], strict=True):
-        if part.column_names != list(schema):
-            raise RecordError(f"{file}: columns {part.column_names} are not {list(schema)}")
+        if part.column_names != wanted:
+            raise RecordError(f"{file}: columns {part.column_names} are not {wanted}")
     whole = found[0] if len(found) == 1 else pa.concat_tables(found)
-    columns = {name: _values(whole[name], dtype) for name, dtype in schema.items()}
-    number = next(iter(schema))
-    if parts and number in _NUMBERS:  # parts tell them when they are done
-        order = np.argsort(columns[number], kind="stable")
-        columns = {name: column[order] for name, column in columns.items()}
-    return columns
+    read = {name: _values(whole[name], schema[name]) for name in wanted}
+    if parts and wanted[0] in _NUMBERS:  # parts tell them when they are done
+        order = np.argsort(read[wanted[0]], kind="stable")
+        read = {name: column[order] for name, column in read.items()}
+    return read
 
 
 _NUMBERS: Final = ("order_id", "trade_id")
@@ -399,15 +401,19 @@ _NUMBERS: Final = ("order_id", "trade_id")
 
 def _values(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
     if dtype == "str":
-        return np.array(column.to_pylist(), dtype=np.str_)
+        if not pa.types.is_dictionary(column.type) or not len(column):
+            return np.array(column.to_pylist(), dtype=np.str_)
+        coded: Any = column.unify_dictionaries().combine_chunks()  # pyarrow's stubs know no arrays of codes
+        codes: npt.NDArray[np.int32] = coded.indices.to_numpy()
+        return np.array(coded.dictionary.to_pylist(), dtype=np.str_)[codes]
     values: npt.NDArray[Any] = column.to_numpy()
     values.setflags(write=False)
     return values
 
 
-def _open(path: Path) -> pa.Table:
+def _open(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
-        return pq.ParquetFile(path).read()
+        return pq.ParquetFile(path).read(columns)
     except FileNotFoundError as error:
         raise RecordError(f"{path} is missing: {path.parent} is not a run folder") from error
     except (pa.ArrowInvalid, OSError) as error:

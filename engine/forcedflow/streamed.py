@@ -170,6 +170,15 @@ def _parts(folder: Path, table: str) -> Iterator[Table]:
         yield read_table(part, table)
 
 
+_NEEDED: Final = {
+    "orders": "order_id event",
+    "fills": "bar qty price reason fee spread_cost impact_cost forced_qty shortfall",
+    "trades": "trade_id order_id side entry_bar entry_price stop exit_bar exit_reason gross funding net r mae_r mfe_r "
+    "bars_held ambiguous",
+}
+"""Columns that the scorecard reads: what there is of them in memory grows with the trades."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
     """What one look at the parts of a record tells."""
@@ -201,7 +210,9 @@ class _Seen:
 
     @classmethod
     def of(cls, folder: Path) -> _Seen:
-        orders, fills, trades = (read_table(folder / f"{name}.parquet") for name in ("orders", "fills", "trades"))
+        orders, fills, trades = (
+            read_table(folder / f"{name}.parquet", columns=needed.split()) for name, needed in _NEEDED.items()
+        )
         rows = np.unique(orders["event"][trades["order_id"]])
         rows = rows[rows >= 0]
         entries = np.sort(trades["entry_bar"])
