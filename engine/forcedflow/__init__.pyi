@@ -28,6 +28,7 @@ from forcedflow.report.summary import Summary as Summary
 from forcedflow.report.tearsheet import tearsheet as tearsheet
 from forcedflow.settings import AccountSettings as AccountSettings
 from forcedflow.settings import MarketSettings as MarketSettings
+from forcedflow.streamed import run_streamed as run_streamed
 from forcedflow.study.calibration.ensemble import Ensemble as Ensemble
 from forcedflow.study.calibration.fit import CalibrationSettings as CalibrationSettings
 from forcedflow.study.calibration.fit import calibrate as calibrate
@@ -108,6 +109,7 @@ __all__ = [
     "plot",
     "read_map",
     "run",
+    "run_streamed",
     "save",
     "simulate",
     "strategy_checks",

@@ -34,10 +34,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forcedflow.market.tape import Tape
-    from forcedflow.record import Table
+    from forcedflow.record import Result, Table
     from forcedflow.trading.ledger import Trading
 
-__all__ = ["RunConfig", "key_of", "run", "run_config", "save", "tried_on"]
+__all__ = [
+    "RunConfig",
+    "described",
+    "key_of",
+    "map_warnings",
+    "run",
+    "run_config",
+    "save",
+    "trading_warnings",
+    "tried_on",
+    "with_facts",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -229,13 +240,13 @@ def save(run: Run, folder: str | Path, *, count: bool = True) -> Path:
     return write(run, folder, {"tearsheet.html": tearsheet(run)})
 
 
-def key_of(run: Run) -> str:
+def key_of(run: Result) -> str:
     """Return what names a run's setting in the trial ledger."""
     config = run.config
     return setting_key(config["strategy_hash"], config["params"], config["market"], config["account"])
 
 
-def tried_on(run: Run) -> tuple[str, str]:
+def tried_on(run: Result) -> tuple[str, str]:
     """Return the hashes by which the trial ledger knows a run's data: of its bars, of the files they came from."""
     data_hash = run.config["data_hash"]
     return data_hash, files_hash(run.summary["files"], data_hash)
@@ -263,15 +274,7 @@ def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
     tape, trading = outcome.tape, outcome.trading
     blind = contrasts(tape, strategy, config.account, config.seed)
     return Run(
-        config=config.model_dump(mode="json")
-        | {
-            "params": strategy.model_dump(mode="json"),
-            "data_hash": tape.dataset.data_hash,
-            "strategy_hash": source_hash(type(strategy)),
-            "versions": {name: version(name) for name in ("forcedflow", "numba", "numpy")}
-            | {"python": platform.python_version()},
-            "cpu": host_cpu(),
-        },
+        config=with_facts(config, strategy, tape.dataset.data_hash),
         summary=_summary(outcome, strategy),
         events=tape.events,
         orders=trading.orders,
@@ -288,30 +291,47 @@ def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:
     )
 
 
-def _summary(outcome: _Outcome, strategy: Strategy) -> dict[str, Any]:
-    tape, trading = outcome.tape, outcome.trading
-    bars, data = tape.bars, tape.dataset
-    rate = tape.implied_liquidation_rate
+def with_facts(config: RunConfig, strategy: Strategy, data_hash: str) -> dict[str, Any]:
+    """Return a run's ``config`` as its record keeps it: what was chosen, and what was found."""
+    chosen = config.model_dump(mode="json") | {"params": strategy.model_dump(mode="json")}
+    versions = {name: version(name) for name in ("forcedflow", "numba", "numpy")}
+    return chosen | {
+        "data_hash": data_hash,
+        "strategy_hash": source_hash(type(strategy)),
+        "versions": versions | {"python": platform.python_version()},
+        "cpu": host_cpu(),
+    }
+
+
+def described(data: Dataset) -> dict[str, Any]:
+    """Return what a run's ``summary`` says of its dataset."""
     return {
         "title": data.title,
         "source": data.source,
         "licence": data.licence,
         "calendar": data.calendar,
+        "estimated_open_interest": any(venue.estimated_oi for venue in data.venues),
+        "venues": [f"{venue.venue} {venue.symbol}" for venue in data.venues],
+        "files": [list(file) for file in data.files],
+        "repairs": list(data.repairs),
+    }
+
+
+def _summary(outcome: _Outcome, strategy: Strategy) -> dict[str, Any]:
+    tape, trading = outcome.tape, outcome.trading
+    bars, data = tape.bars, tape.dataset
+    return described(data) | {
         "from": time_text(int(bars.ts[0])),
         "to": time_text(int(bars.close_ts[-1])),
         "bars": len(bars),
         "coverage": tape.coverage,
         "coverage_mean": float(_covered(tape).mean()),
-        "implied_liquidation_rate": rate,
+        "implied_liquidation_rate": tape.implied_liquidation_rate,
         "reopened_share": reopened_share(tape),
         "events": {kind.title: int(np.count_nonzero(tape.events.kind == kind)) for kind in EventKind},
         "trades": len(trading.trades["trade_id"]),
         "face": outcome.face,
         "ambiguous_bars": trading.ambiguous_bars,
-        "estimated_open_interest": any(venue.estimated_oi for venue in data.venues),
-        "venues": [f"{venue.venue} {venue.symbol}" for venue in data.venues],
-        "files": [list(file) for file in data.files],
-        "repairs": list(data.repairs),
         "warnings": [*dict.fromkeys((*tape.notes, *outcome.fee_notes, *data.repairs, *_warnings(outcome, strategy)))],
     }
 
@@ -341,28 +361,44 @@ def _covered(tape: Tape) -> FloatArray:
 
 def _warnings(outcome: _Outcome, strategy: Strategy) -> list[str]:
     tape, trading = outcome.tape, outcome.trading
-    low, high = PLAUSIBLE_RATE
-    rate, ambiguous = tape.implied_liquidation_rate, trading.ambiguous_bars
     warnings = []
     if outcome.without is not None:
         ends = (f"{done.equity['equity'][-1]:,.2f}" for done in (trading, outcome.without))
         warnings.append("limit fills meet forced flow: equity ends at {}; without that at {}".format(*ends))
+    return (
+        warnings
+        + map_warnings(
+            tape.settings, tape.implied_liquidation_rate, tape.coverage, _covered(tape)[trading.trades["entry_bar"]]
+        )
+        + trading_warnings(trading.fills, trading.unpriced_fills, trading.ambiguous_bars, contrasted=strategy.is_plan())
+    )
+
+
+def map_warnings(settings: MarketSettings, rate: float | None, coverage: float, at_entries: FloatArray) -> list[str]:
+    """Return what a reader must know of the map: how much it sweeps a day, how much it had located, also at entries."""
+    low, high = PLAUSIBLE_RATE
+    warnings = []
     if rate is not None and not low <= rate <= high:
         warnings.append(
             f"the map implies that {rate:.2%} of open interest is liquidated a day; prints say {low:.1%} to {high:.0%}"
         )
-    if tape.coverage < tape.settings.min_coverage:
+    if coverage < settings.min_coverage:
         warnings.append(
-            f"only {tape.coverage:.0%} of open interest is located (the map starts empty at the first bar): no zones"
+            f"only {coverage:.0%} of open interest is located (the map starts empty at the first bar): no zones"
         )
-    entries = trading.trades["entry_bar"]
-    if len(entries) and (least := _covered(tape)[entries].min()) < 0.5:
+    if len(at_entries) and (least := at_entries.min()) < 0.5:
         warnings.append(f"at one entry only {least:.0%} of open interest was located")
-    if not strategy.is_plan():
+    return warnings
+
+
+def trading_warnings(fills: Table, unpriced: int, ambiguous: int, *, contrasted: bool) -> list[str]:
+    """Return what a reader must know of the trading; ``unpriced`` fills and ``ambiguous`` bars as of a ``Trading``."""
+    warnings = []
+    if not contrasted:
         warnings.append("no blind contrasts: only strategies of the plan form can be dealt other stops and entries")
-    if trading.unpriced_fills:
-        warnings.append(f"fills without impact, since volume before them is not known: {trading.unpriced_fills}")
-    if (short := float(trading.fills["shortfall"].sum())) > 0:
+    if unpriced:
+        warnings.append(f"fills without impact, since volume before them is not known: {unpriced}")
+    if (short := float(fills["shortfall"].sum())) > 0:
         warnings.append(f"own liquidations lost {short:,.6g} more than the margin; the account bears it")
     if ambiguous:
         warnings.append(f"bars that held both a stop and a target, which only finer bars could order: {ambiguous}")

@@ -1,8 +1,9 @@
-"""The events of a long tape on disk: a folder of Parquet parts, written chunk by chunk; a job that was killed goes on.
+"""A long replay on disk: a folder of Parquet parts, written chunk by chunk; a job that was killed goes on.
 
-Each part holds the events of one chunk and exists whole or not at all; the checkpoint is renewed after each. A part
-that a killed job wrote after its last checkpoint is written again, to the same bytes. Any reader of Parquet datasets
-takes the folder as one table: ``pandas.read_parquet(folder)``, ``duckdb.sql("from 'folder/*.parquet'")``.
+Each part holds one table of one chunk and exists whole or not at all; the checkpoint, of the tape and of the account
+together, is renewed once all parts of a chunk are there. What a killed job wrote after its last checkpoint is written
+again, to the same bytes. Any reader of Parquet datasets takes the parts of a name as one table:
+``duckdb.sql("from 'folder/events-*.parquet'")``; where there are only events, ``pandas.read_parquet(folder)``.
 """
 
 from __future__ import annotations
@@ -10,25 +11,29 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forcedflow.errors import RecordError
+from forcedflow.market import checkpoint
 from forcedflow.market.stream import CHUNK, stream
-from forcedflow.record import flush
-from forcedflow.tables import EVENT_COLUMNS, EventKind
+from forcedflow.record import FILES, flush, write_table
+from forcedflow.tables import EventKind
+from forcedflow.trading.stream import AccountStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forcedflow.data.series import Dataset
-    from forcedflow.settings import MarketSettings
+    from forcedflow.market.stream import TapeChunk
+    from forcedflow.record import Table
+    from forcedflow.settings import AccountSettings, MarketSettings
     from forcedflow.tables import Events
+    from forcedflow.trading.strategy import Strategy
+    from forcedflow.trading.stream import TradedChunk
 
-__all__ = ["CHECKPOINT", "Written", "write_events"]
+__all__ = ["CHECKPOINT", "Written", "write_events", "write_replay"]
 
 CHECKPOINT: Final = "_checkpoint.npz"
 """Readers of a folder of Parquet files pass over a name that begins with an underscore."""
@@ -79,23 +84,81 @@ def write_events(
     RecordError
         Where the folder holds something already, belongs to other data or settings, or the disk refuses.
     """
-    target = Path(folder).absolute()
+    return _write(data, Path(folder).absolute(), market, None, chunk, resume, progress)
+
+
+def write_replay(
+    data: Dataset | str | Path,
+    folder: str | Path,
+    strategy: Strategy,
+    account: AccountSettings,
+    market: MarketSettings | None = None,
+    *,
+    chunk: int = CHUNK,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Write all tables of a plan strategy's replay, of any length, in constant memory: those of a run, in parts.
+
+    Parts are ``<table>-<first bar>.parquet``; ``orders-open`` and ``trades-open`` hold what is not done, or still open,
+    after the last bar.
+
+    Parameters
+    ----------
+    data, folder, market, chunk, resume, progress
+        As :func:`write_events` takes them.
+    strategy, account
+        As :class:`~.trading.stream.AccountStream` takes them.
+
+    Raises
+    ------
+    CatalogError, DataError, RecordError
+        As :func:`write_events` does.
+    AccountError, StrategyError
+        As :class:`~.trading.stream.AccountStream` does.
+    """
+    return _write(data, Path(folder).absolute(), market, (strategy, account), chunk, resume, progress)
+
+
+def _write(
+    data: Dataset | str | Path,
+    target: Path,
+    market: MarketSettings | None,
+    trader: tuple[Strategy, AccountSettings] | None,
+    chunk: int,
+    resume: bool,
+    progress: Callable[[int, int], None] | None,
+) -> Written:
     saved = target / CHECKPOINT
     if not resume and target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RecordError(f"{target} holds something already; go on with it (resume), give another or remove it")
-    tape = stream(data, market, chunk=chunk, resume=saved if resume and saved.is_file() else None)
+    at = saved if resume and saved.is_file() else None
+    facts = {} if at is None else checkpoint.read(at)[0]
+    if trader is None and "account" in facts:
+        raise RecordError(f"{target} holds a replay with an account, not events alone; give another folder")
+    tape = stream(data, market, chunk=chunk, resume=at)
+    account = None if trader is None else AccountStream(*trader, resume=at)
     begin, kinds = tape.bar, np.zeros(max(EventKind) + 1, np.int64)
-    notes: tuple[str, ...] = ()
+    notes = tuple(facts.get("notes", ()))
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for part in target.glob("events-*.parquet"):  # of a job with other chunks, after its last checkpoint
-            if int(part.stem.removeprefix("events-")) >= begin:
-                part.unlink()
+        _clear(target, begin)
         for piece in tape:
-            _write_part(piece.events, target / f"events-{piece.first:012d}.parquet")
-            tape.checkpoint(saved)
-            kinds += np.bincount(piece.events.kind, minlength=len(kinds))
             notes = piece.notes
+            told: dict[str, Any] = {"notes": list(notes)}
+            arrays: dict[str, Any] = {}
+            tables = {"events": _columns(piece.events)}
+            if account is not None:
+                traded = account.take(piece)
+                tables |= _tables(piece, traded)
+                own, arrays = account.state()
+                told |= own
+                _write_part(target, "orders", "open", traded.working)
+                _write_part(target, "trades", "open", traded.open_trades)
+            for name, table in tables.items():
+                _write_part(target, name, f"{piece.first:012d}", table)
+            tape.checkpoint(saved, told, arrays)
+            kinds += np.bincount(piece.events.kind, minlength=len(kinds))
             if progress is not None:
                 progress(tape.bar, tape.bar + int(tape.end - piece.bars.close_ts[-1]) // piece.bars.interval)
     except OSError as error:
@@ -104,13 +167,32 @@ def write_events(
     return Written(target, begin, tape.bar, counts, notes)
 
 
-def _write_part(events: Events, file: Path) -> None:
-    beside = file.parent / f".{file.name}.{uuid.uuid4().hex}"
+def _clear(folder: Path, begin: int) -> None:
+    """Remove what a killed job left: parts after its last checkpoint, whose chunks may differ, and halves of files."""
+    for part in folder.glob("*-*.parquet"):
+        first = part.stem.rpartition("-")[2]
+        if first.isdecimal() and int(first) >= begin:
+            part.unlink()
+    for half in (*folder.glob(".*.parquet.*"), *folder.glob(f".{CHECKPOINT}.*")):
+        half.unlink()
+
+
+def _tables(piece: TapeChunk, traded: TradedChunk) -> dict[str, Table]:
+    bars = {name: getattr(piece.bars, name) for name in FILES["bars"]}
+    told = {name: getattr(traded, name) for name in ("orders", "fills", "trades", "funding", "equity")}
+    return told | {"bars": bars, "market_bars": piece.market_bars}
+
+
+def _columns(events: Events) -> Table:
+    return {name: getattr(events, name) for name in FILES["events"]}
+
+
+def _write_part(folder: Path, name: str, part: str, table: Table) -> None:
+    file = folder / f"{name}-{part}.parquet"
+    beside = folder / f".{file.name}.{uuid.uuid4().hex}"
     try:
-        columns = [pa.array(getattr(events, name), from_pandas=False) for name in EVENT_COLUMNS]
-        pq.write_table(pa.table(columns, names=list(EVENT_COLUMNS)), beside, compression="zstd")
-        flush(beside)
+        write_table(table, FILES[name], beside)
         beside.replace(file)
-        flush(file.parent)
+        flush(folder)
     finally:
         beside.unlink(missing_ok=True)

@@ -2,7 +2,8 @@
 
 ``run.json`` says what was run, ``summary.json``, ``scorecard.json`` and ``blind.json`` what came out, the
 parquet tables hold it row by row. They are the same bytes whenever the same run is repeated; only
-``timings.json`` is not.
+``timings.json`` is not. The tables of a run that was streamed lie in parts, ``<table>-<part>.parquet``, and its
+``run.json`` is written last: without one, a folder is no record.
 """
 
 from __future__ import annotations
@@ -38,11 +39,28 @@ from forcedflow.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import pandas as pd
 
-__all__ = ["BARS", "FORMAT", "TABLES", "Run", "Table", "flush", "is_time", "read", "refuse_existing", "write"]
+__all__ = [
+    "BARS",
+    "FILES",
+    "FORMAT",
+    "TABLES",
+    "Result",
+    "Run",
+    "Table",
+    "complete",
+    "flush",
+    "is_time",
+    "read",
+    "read_table",
+    "refuse_existing",
+    "reopen",
+    "write",
+    "write_table",
+]
 
 FORMAT: Final = 6
 """Number of the folder's format; a reader refuses another one."""
@@ -69,8 +87,9 @@ _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "blind_equity": BLIND_EQUITY,
     "market_bars": BARS | MARKET_BARS,
 }
-_FILES: Final = _SCHEMAS | {"bars": BARS, "market_bars": MARKET_BARS}
-"""The longest table lies in two files, what was given and what the market pass added: they are written at once."""
+FILES: Final = _SCHEMAS | {"bars": BARS, "market_bars": MARKET_BARS, "events": _EVENTS}
+"""Columns by file. The longest table lies in two, what was given and what the market pass added, to write them at once.
+"""
 TABLES: Final = ("events", *_SCHEMAS)
 """Names of a run's tables, as :meth:`Run.frame` takes them."""
 
@@ -90,14 +109,24 @@ _WRITING: Final[dict[str, Any]] = {"compression": "lz4", "write_statistics": Fal
 _KINDS: Final = {"int64": "i", "float64": "f", "bool": "b", "str": "U"}
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Everything that a run leaves behind."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of a run, its tables apart."""
 
     config: dict[str, Any]
     """What repeats the run: dataset, strategy, params, market, account, times, seed, hashes, versions, platform."""
     summary: dict[str, Any]
     """Bars, coverage, implied liquidation rate, events per kind, trades, ambiguous bars, ``warnings``."""
+    scorecard: dict[str, Any]
+    blind: dict[str, Any]
+    timings: dict[str, Any]
+    """Wall-clock values, the only ones that differ when the run is repeated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Result):
+    """Everything that a run leaves behind."""
+
     events: Events
     orders: Table
     fills: Table
@@ -107,10 +136,6 @@ class Run:
     market_bars: Table
     """The bars (``BARS``) and what the market pass adds to each (``tables.MARKET_BARS``)."""
     snapshots: MapSnapshots
-    scorecard: dict[str, Any]
-    blind: dict[str, Any]
-    timings: dict[str, Any]
-    """Wall-clock values, the only ones that differ when the run is repeated."""
     blind_equity: Table = field(default_factory=lambda: {n: np.zeros(0, dtype) for n, dtype in BLIND_EQUITY.items()})
     """Equity of accounts that trade the blind contrasts, at some closes; empty where none was traded."""
 
@@ -212,8 +237,8 @@ def read(folder: str | Path) -> Run:
     found = config.pop("format", None)
     if found != FORMAT:
         raise RecordError(f"{source / 'run.json'}: format {found!r}, this version reads {FORMAT}; run it again")
-    events = Events(**_read_table(source / "events.parquet", _EVENTS))
-    tables = {name: _read_table(source / f"{name}.parquet", schema) for name, schema in _FILES.items()}
+    tables = {name: read_table(source / f"{name}.parquet") for name in FILES}
+    events = Events(**tables.pop("events"))
     tables["market_bars"] = tables.pop("bars") | tables["market_bars"]
     jsons = {name: _read_json(source / f"{name}.json") for name in _JSONS}
     snapshots = _read_snapshots(source / "snapshots.parquet")
@@ -225,13 +250,12 @@ def _write_files(run: Run, folder: Path, pages: Mapping[str, str]) -> None:
     long = tables["market_bars"]
     tables["bars"] = {name: column for name, column in long.items() if name in BARS}
     tables["market_bars"] = {name: column for name, column in long.items() if name not in BARS}
-    events = {name: getattr(run.events, name) for name in _EVENTS}
+    tables["events"] = {name: getattr(run.events, name) for name in _EVENTS}
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting = [
-            pool.submit(_write_table, tables[name], _FILES[name], folder / f"{name}.parquet")
+            pool.submit(write_table, tables[name], FILES[name], folder / f"{name}.parquet")
             for name in reversed(tables)  # the longest first
         ]
-        waiting.append(pool.submit(_write_table, events, _EVENTS, folder / "events.parquet"))
         waiting.append(pool.submit(_write_snapshots, run.snapshots, folder / "snapshots.parquet"))
         for name, value in (("run", {"format": FORMAT} | run.config), *((n, getattr(run, n)) for n in _JSONS)):
             _write_text(folder / f"{name}.json", _json(value, f"{name}.json"))
@@ -239,6 +263,43 @@ def _write_files(run: Run, folder: Path, pages: Mapping[str, str]) -> None:
             _write_text(folder / name, text)
     for written in waiting:
         written.result()
+
+
+def reopen(folder: Path) -> None:
+    """Make a folder no record, since its parts are to change; :func:`complete` makes it one again."""
+    (folder / "run.json").unlink(missing_ok=True)
+
+
+def complete(folder: Path, result: Result) -> None:
+    """Make a folder that holds its tables in parts a record: what else there is, ``run.json`` last, in one step.
+
+    There are no pictures of the map and no blind accounts, which need all bars at once.
+
+    Raises
+    ------
+    RecordError
+        The disk refuses.
+    """
+    nothing = MapSnapshots(
+        bar=np.zeros(0, np.int64),
+        ts=np.zeros(0, np.int64),
+        bins=np.zeros(1, np.int64),
+        bin_width=result.config["market"]["bin_bps"] * 1e-4,
+        mass=np.zeros((0, len(LAYERS), 1), np.float32),
+        oi=np.zeros(0),
+    )
+    try:
+        blind = {name: np.zeros(0, dtype) for name, dtype in BLIND_EQUITY.items()}
+        write_table(blind, BLIND_EQUITY, folder / "blind_equity.parquet")
+        _write_snapshots(nothing, folder / "snapshots.parquet")
+        for name in _JSONS:
+            _write_text(folder / f"{name}.json", _json(getattr(result, name), f"{name}.json"))
+        beside = folder / ".run.json"
+        _write_text(beside, _json({"format": FORMAT} | result.config, "run.json"))
+        beside.replace(folder / "run.json")
+        flush(folder)
+    except OSError as error:
+        raise RecordError(f"cannot write {folder}: {error}") from error
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -280,7 +341,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _write_table(table: Table, schema: Mapping[str, str], path: Path) -> None:
+def write_table(table: Table, schema: Mapping[str, str], path: Path) -> None:
+    """Write a table and flush it to the disk.
+
+    Raises
+    ------
+    RecordError
+        The table is not of the schema.
+    """
     if set(table) != set(schema):
         raise RecordError(f"{path.stem}: columns {sorted(set(table) ^ set(schema))} are missing or unknown")
     rows = {len(column) for column in table.values()}
@@ -304,24 +372,56 @@ def _column(values: npt.NDArray[Any]) -> pa.Array:
     return pa.array(values, from_pandas=False)
 
 
-def _read_table(path: Path, schema: Mapping[str, str]) -> Table:
-    found = _open(path)
-    if found.column_names != list(schema):
-        raise RecordError(f"{path}: columns {found.column_names} are not {list(schema)}")
-    return {name: _values(found[name], dtype) for name, dtype in schema.items()}
+def read_table(path: Path, table: str | None = None, columns: Collection[str] = ()) -> Table:
+    """Read a table, from its file or from its parts beside each other.
+
+    Parameters
+    ----------
+    path
+        ``<table>.parquet`` in the folder, or one part.
+    table
+        Whose columns it must have; left out, the name of the file.
+    columns
+        To read only these.
+
+    Raises
+    ------
+    RecordError
+        Naming the file that is missing or damaged.
+    """
+    schema = FILES[table or path.stem]
+    wanted = [name for name in schema if not columns or name in columns]
+    parts = [] if path.exists() else sorted(path.parent.glob(f"{path.stem}-*.parquet"))
+    found = [_open(part, wanted if columns else None) for part in parts or [path]]
+    for part, file in zip(found, parts or [path], strict=True):
+        if part.column_names != wanted:
+            raise RecordError(f"{file}: columns {part.column_names} are not {wanted}")
+    whole = found[0] if len(found) == 1 else pa.concat_tables(found)
+    read = {name: _values(whole[name], schema[name]) for name in wanted}
+    if parts and wanted[0] in _NUMBERS:  # parts tell them when they are done
+        order = np.argsort(read[wanted[0]], kind="stable")
+        read = {name: column[order] for name, column in read.items()}
+    return read
+
+
+_NUMBERS: Final = ("order_id", "trade_id")
 
 
 def _values(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
     if dtype == "str":
-        return np.array(column.to_pylist(), dtype=np.str_)
+        if not pa.types.is_dictionary(column.type) or not len(column):
+            return np.array(column.to_pylist(), dtype=np.str_)
+        coded: Any = column.unify_dictionaries().combine_chunks()  # pyarrow's stubs know no arrays of codes
+        codes: npt.NDArray[np.int32] = coded.indices.to_numpy()
+        return np.array(coded.dictionary.to_pylist(), dtype=np.str_)[codes]
     values: npt.NDArray[Any] = column.to_numpy()
     values.setflags(write=False)
     return values
 
 
-def _open(path: Path) -> pa.Table:
+def _open(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
-        return pq.ParquetFile(path).read()
+        return pq.ParquetFile(path).read(columns)
     except FileNotFoundError as error:
         raise RecordError(f"{path} is missing: {path.parent} is not a run folder") from error
     except (pa.ArrowInvalid, OSError) as error:

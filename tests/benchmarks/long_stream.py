@@ -1,19 +1,22 @@
-"""Memory and time of a tape streamed from Parquet, and traded: ``python tests/benchmarks/long_stream.py BARS`` says it.
+"""Memory and time of a long replay from Parquet: ``python tests/benchmarks/long_stream.py BARS [--record]`` says them.
 
-The data, a bounded random walk with open interest at every tenth bar, are made in a temporary folder and removed; the
-stream runs in a process of its own, so that its peak memory is only its own. Bars are of 30 s: a hundred million of a
-minute would take longer than the times that a dataset may have.
+The tape is traded as it streams, by a setting that trades every channel's break; with ``--record`` by the command that
+writes the record, ``ff.run_streamed``. The data, a bounded random walk with open interest at every tenth bar, are made
+in a temporary folder and removed; the stream runs in a process of its own, so that its peak memory is only its own.
+Bars are of 30 s: a hundred million of a minute would take longer than the times that a dataset may have.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +29,8 @@ BAR = 30_000_000_000
 START = 21 * 365 * 86_400_000_000_000
 BLOCK = 1_000_000
 EVERY = 10
+# A trade risks so little that hundreds of thousands do not ruin the account.
+OFTEN: dict[str, Any] = {"breaks": "all", "target": "width", "min_reward": 0.0, "risk": 1e-5}
 DESCRIPTION = """
 title = "long random walk"
 source = "made for a measurement"
@@ -77,34 +82,51 @@ def make(folder: Path, bars: int) -> Path:
     return description
 
 
-def measure(description: str, chunk: int) -> dict[str, float]:
-    """Stream it in this process."""
-    warm = ff.AccountStream(find_strategy("zone_entry")(), ff.AccountSettings())
-    for part in ff.stream("simulated"):
-        warm.take(part)  # compiled, or loaded
-    account = ff.AccountStream(find_strategy("zone_entry")(), ff.AccountSettings())
-    begin, bars, events, fills = time.perf_counter(), 0, 0, 0
-    for part in ff.stream(description, chunk=chunk):
-        bars += len(part.bars)
-        events += len(part.events)
-        fills += len(account.take(part).fills["bar"])
+def measure(description: str, recorded: bool) -> dict[str, float]:
+    """Stream it in this process, so many bars at a time as is usual."""
+    trade("simulated")  # compiled, or loaded
+    begin = time.perf_counter()
+    counts = record(description) if recorded else trade(description)
     seconds = time.perf_counter() - begin
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    counts = {"bars": bars, "events": events, "fills": fills, "chunk": chunk}
     return counts | {"seconds": round(seconds, 1), "peak_rss_mb": round(rss)}
 
 
-def run(bars: int, chunk: int = 250_000) -> dict[str, float]:
+def trade(description: str) -> dict[str, float]:
+    """Trade the tape, and keep nothing."""
+    account = ff.AccountStream(find_strategy("channel_breakout")(**OFTEN), ff.AccountSettings())
+    bars = events = fills = trades = 0
+    for part in ff.stream(description):
+        traded = account.take(part)
+        bars += len(part.bars)
+        events += len(part.events)
+        fills += len(traded.fills["bar"])
+        trades += len(traded.trades["net"])
+    return {"bars": bars, "events": events, "fills": fills, "trades": trades}
+
+
+def record(description: str) -> dict[str, float]:
+    """Write the record beside the data."""
+    folder = Path(description).parent / "record"
+    config = {"dataset": description, "strategy": "channel_breakout", "params": OFTEN}
+    summary = ff.run_streamed(config, folder).summary
+    size = sum(file.stat().st_size for file in folder.iterdir()) >> 20
+    counts = {name: summary[name] for name in ("bars", "trades")}
+    return counts | {"events": sum(summary["events"].values()), "record_mb": size}
+
+
+def run(bars: int, *more: str) -> dict[str, float]:
     """Make, stream in another process, remove."""
     with TemporaryDirectory(prefix="forcedflow-long-") as folder:
         description = make(Path(folder), bars)
-        command = [sys.executable, __file__, "--measure", str(description), str(chunk)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        command = [sys.executable, __file__, "--measure", str(description), *more]
+        ledger = os.environ | {"FORCEDFLOW_LEDGER": str(Path(folder) / "ledger.jsonl")}
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ledger)
         found: dict[str, float] = json.loads(done.stdout)
         return found
 
 
 if __name__ == "__main__":
     measuring = sys.argv[1] == "--measure"
-    found = measure(sys.argv[2], int(sys.argv[3])) if measuring else run(*map(int, sys.argv[1:]))
+    found = measure(sys.argv[2], "--record" in sys.argv) if measuring else run(int(sys.argv[1]), *sys.argv[2:])
     sys.stdout.write(json.dumps(found) + "\n")

@@ -189,4 +189,5 @@ def test_undefined_is_nan() -> None:
 def test_losing_everything() -> None:
     values = np.array([100.0, 50.0, -5.0])
     assert measures.annual_growth(values, YEAR) == -1.0
+    assert measures.annual_growth(np.array([100.0, 5e-324]), YEAR) == -1.0
     assert measures.max_drawdown(values) == pytest.approx(1.05)

@@ -16,7 +16,11 @@ from forcedflow.market.known_map import KnownMap
 from forcedflow.report import plot
 from forcedflow.tables import LAYERS, MapSnapshots
 
-levels = st.lists(st.tuples(st.floats(1e-3, 1e6), st.sampled_from([-1, 1]), st.floats(0, 1e9)), min_size=1, max_size=20)
+levels = st.lists(
+    st.tuples(st.floats(1e-3, 1e6), st.sampled_from([-1, 1]), st.floats(0, 1e9, allow_subnormal=False)),
+    min_size=1,
+    max_size=20,
+)
 
 
 @given(levels, st.floats(0, 0.05), st.sampled_from([5.0, 10.0, 50.0]))

@@ -76,7 +76,7 @@ CONTEXT = MapContext(
 
 
 def test_places_by_hand() -> None:
-    where = places(CASES, CONTEXT)
+    where = places(CASES, CONTEXT.orders, CONTEXT.events)
     assert where.known.tolist() == [True, True, True, False]
     assert where.entry_inside.tolist() == [True, False, False, False]
     assert where.stop_inside.tolist() == [False, True, True, False]

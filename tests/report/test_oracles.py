@@ -18,7 +18,7 @@ import pytest
 from conftest import skip
 from forcedflow.kernels import measures
 from forcedflow.report import chance
-from forcedflow.report.equity_measures import Curve, drawdown_measures, return_measures
+from forcedflow.report.equity_measures import Curve, return_measures
 
 DAY = 86_400_000_000_000
 YEAR = 365.0
@@ -58,7 +58,7 @@ def drawdowns(returns: Any) -> Any:
     curve = values(returns)
     equity = {"ts": DAY * np.arange(1, len(curve)), "equity": curve[1:]}
     curve_of = Curve.of(equity | {"position": curve[1:]}, 1.0, 0, "24/7")
-    return drawdown_measures(curve_of.falls, equity["ts"], 0) | return_measures(curve_of)
+    return dict(curve_of.drawdowns) | return_measures(curve_of)
 
 
 def close(ours: float, theirs: Any, rel: float = 1e-9) -> bool:

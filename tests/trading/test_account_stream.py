@@ -29,7 +29,8 @@ from generators import examples
 from trading.market import FromColumns
 from trading.test_account import Case
 
-TABLES = ("fills", "funding", "equity")
+TABLES = ("orders", "fills", "trades", "funding", "equity")
+NUMBERED = {"orders": "order_id", "trades": "trade_id"}  # told when they are done, numbered as they began
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,13 @@ class Long:
 
 def assert_whole(parts: list[TradedChunk], whole: Trading | ff.Run) -> None:
     for table in TABLES:
+        pieces = [getattr(part, table) for part in parts]
+        if table in NUMBERED:
+            pieces.append(parts[-1].working if table == "orders" else parts[-1].open_trades)
+        columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        order = np.argsort(columns[NUMBERED[table]], kind="stable") if table in NUMBERED else slice(None)
         for name, column in getattr(whole, table).items():
-            found = np.concatenate([getattr(part, table)[name] for part in parts])
+            found = columns[name][order]
             if column.dtype.kind == "U":
                 assert found.tolist() == column.tolist(), (table, name)
             else:
@@ -107,6 +113,19 @@ def test_random_cases_hold_positions_over_borders() -> None:
             seen |= {str(reason) for reason in part.fills["reason"]} if held else set()
             seen |= {"funding"} if held and len(part.funding["ts"]) else set()
     assert seen >= {"stop", "target", "liquidation", "hold", "exit_on", "reduce", "funding"}
+
+
+def test_groups_are_remembered_only_where_they_were_traded() -> None:
+    """A group whose orders are gone unfilled may be traded yet, and needs no memory."""
+    strategy = make_strategy("zone_entry", {"depth": 1.0, "expiry": 1})
+    account, fills, asked = AccountStream(strategy, AccountSettings()), 0, set()
+    for chunk in stream(ff.load_dataset("simulated"), chunk=2500):
+        part = account.take(chunk)
+        fills += int(np.count_nonzero(part.fills["reason"] == "entry"))
+        asked |= {*part.orders["group"].tolist()}
+    assert account._carried is not None
+    remembered = len(account._carried.groups)
+    assert remembered <= fills + len(account._carried.orders) + 1 < len(asked)
 
 
 @pytest.mark.parametrize("name", ["zone_entry", "channel_breakout", "void_exhaustion"])

@@ -24,7 +24,7 @@ from forcedflow.cli.shell import (
 from forcedflow.errors import SettingsError
 
 if TYPE_CHECKING:
-    from forcedflow.record import Run
+    from forcedflow.record import Result
 
 __all__ = ["draw_map", "events", "run", "watch"]
 
@@ -40,13 +40,19 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Of random deals in the contrasts.")] = None,
     trials: Annotated[int | None, typer.Option(help="Settings tried so far: deflates the Sharpe ratio.")] = None,
     repair: Repair = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the record; must not exist.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the record; must not exist, but for --resume.")] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="In constant memory; no tearsheet.")] = False,
+    chunk: Annotated[int, typer.Option(min=1, help="Of a stream: bars in memory at a time.")] = 250_000,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stream where it was stopped.")] = False,
     as_json: Json = False,
 ) -> None:
     """Replay a dataset (the bundled simulated one if left out), trade a strategy, write the record and tearsheet."""
+    if resume and not (stream and out):
+        raise SettingsError("--resume goes on with a stream: it needs --stream and --out")
     with progress_bar("market pass", quiet=as_json) as progress:
         from forcedflow.backtest import RunConfig, run_config, save  # noqa: PLC0415
         from forcedflow.record import refuse_existing  # noqa: PLC0415
+        from forcedflow.streamed import run_streamed  # noqa: PLC0415
 
         values = read_config(config) if config else {}
         given = {"dataset": dataset, "strategy": strategy, "start": start, "end": end, "seed": seed, "repair": repair}
@@ -57,9 +63,17 @@ def run(
             values[where] = {**before, key: value} if isinstance(before, dict) else before
         chosen = RunConfig.of(values)
         folder = out or new_folder(chosen.dataset, chosen.strategy)
-        refuse_existing(folder)  # before the work, not after it
-        result = run_config(chosen, progress)
-        folder = save(result, folder)
+        result: Result
+        if stream:
+            try:
+                result = run_streamed(chosen, folder, chunk=chunk, resume=resume, progress=progress)
+            except KeyboardInterrupt:
+                typer.echo(f"forcedflow: interrupted; --resume goes on with {folder}", err=True)
+                raise typer.Exit(130) from None
+        else:
+            refuse_existing(folder)  # before the work, not after it
+            whole = run_config(chosen, progress)
+            result, folder = whole, save(whole, folder)
     for fact in ("data_hash", "strategy_hash", "versions", "cpu"):
         if values.get(fact, result.config[fact]) != result.config[fact]:
             typer.echo(f"forcedflow: not a repetition of {config}: another {fact}", err=True)
@@ -159,7 +173,7 @@ def watch(
     serve(film, port, ready)
 
 
-def _run_json(result: Run, folder: Path) -> dict[str, Any]:
+def _run_json(result: Result, folder: Path) -> dict[str, Any]:
     summary = result.summary
     return {
         "run": str(folder),
@@ -182,7 +196,7 @@ def _run_json(result: Run, folder: Path) -> dict[str, Any]:
     }
 
 
-def _trials(result: Run) -> int:
+def _trials(result: Result) -> int:
     """Count the settings that were tried on the files of a run."""
     from forcedflow.backtest import tried_on  # noqa: PLC0415
     from forcedflow.ledger import count_trials  # noqa: PLC0415
@@ -190,7 +204,7 @@ def _trials(result: Run) -> int:
     return count_trials(*tried_on(result)).files
 
 
-def _print_run(result: Run, folder: Path) -> None:
+def _print_run(result: Result, folder: Path) -> None:
     from forcedflow.report.words import contribution, summary_rows, verdict  # noqa: PLC0415
 
     summary = result.summary
@@ -203,4 +217,5 @@ def _print_run(result: Run, folder: Path) -> None:
     for name in ("placement", "selection"):
         typer.echo(verdict(name, result.blind.get(name)))
     typer.echo(f"settings tried on this data so far: {_trials(result)}")
-    typer.echo(f"\n{folder / 'tearsheet.html'}")
+    page = folder / "tearsheet.html"
+    typer.echo(f"\n{page if page.exists() else folder}")

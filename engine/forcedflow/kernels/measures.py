@@ -148,9 +148,10 @@ def annual_growth(values: FloatArray, per_year: float) -> float:
     days = len(values) - 1
     if days < 1 or not per_year > 0.0:
         return math.nan
-    if values[-1] <= 0.0:
+    growth = values[-1] / values[0]
+    if growth <= 0.0:  # or what is left is too small a share to be a number
         return -1.0
-    exponent = per_year / days * math.log(values[-1] / values[0])
+    exponent = per_year / days * math.log(growth)
     return math.expm1(exponent) if exponent < 700.0 else math.nan  # beyond what a float holds
 
 

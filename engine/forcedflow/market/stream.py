@@ -14,7 +14,7 @@ from forcedflow.market import checkpoint
 from forcedflow.market.tape import MarketPass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -94,8 +94,18 @@ class TapeStream:
         notes = (*data.notes, *market.feed.notes)
         return TapeChunk(market.first, data, market.events(), market.market_bars(), notes)
 
-    def checkpoint(self, file: str | Path) -> Path:
+    def checkpoint(
+        self,
+        file: str | Path,
+        facts: Mapping[str, Any] | None = None,
+        arrays: Mapping[str, npt.NDArray[Any]] | None = None,
+    ) -> Path:
         """Save the state after the last bar taken, whole or not at all; ``stream(..., resume=file)`` goes on from it.
+
+        Parameters
+        ----------
+        facts, arrays
+            What else the file is to hold, such as :meth:`AccountStream.state`: an account goes on from it, too.
 
         Raises
         ------
@@ -104,7 +114,7 @@ class TapeStream:
         RecordError
             Where the disk refuses.
         """
-        return self._at_hand.checkpoint(file)
+        return self._at_hand.checkpoint(file, facts, arrays)
 
     @property
     def map(self) -> LiquidationMap:

@@ -52,7 +52,7 @@ from forcedflow.settings import MarketSettings
 from forcedflow.tables import EVENT_ROW, LAYERS, MARKET_BARS, EventKind, Events, MapSnapshots, SweptMass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from forcedflow.data.bars import Bars
@@ -247,8 +247,18 @@ class MarketPass:
         self._used = 0
         self.map.arrays.head.listed = 0
 
-    def checkpoint(self, file: str | Path) -> Path:
+    def checkpoint(
+        self,
+        file: str | Path,
+        facts: Mapping[str, Any] | None = None,
+        arrays: Mapping[str, npt.NDArray[Any]] | None = None,
+    ) -> Path:
         """Save the state after the last bar at hand, whole or not at all; :meth:`resume` goes on from it.
+
+        Parameters
+        ----------
+        facts, arrays
+            What else the file is to hold, under names of its own.
 
         Raises
         ------
@@ -263,7 +273,8 @@ class MarketPass:
         saved = {name: values.copy() for name, values in self._state().items()}
         saved |= {f"bars {name}": values[-kept:] for name, values in self._columns._asdict().items()}
         saved["market"] = self._findings.market[:, -kept:]
-        return checkpoint.write(file, self._facts() | {"bar": self.bar, "kept": kept, "span": _plain(self.span)}, saved)
+        own = self._facts() | {"bar": self.bar, "kept": kept, "span": _plain(self.span)}
+        return checkpoint.write(file, own | dict(facts or {}), saved | dict(arrays or {}))
 
     @classmethod
     def resume(
@@ -527,14 +538,24 @@ class Tape:
         there are none. Public maps imply 5 to 20% a day, liquidation prints say about 1%: a run outside .2 to 3% says
         so.
         """
-        market, bars = self.market_bars, self.bars
-        known = (market["coverage_long"] + market["coverage_short"] >= 0.5) & (market["oi"] > 0)
-        if not known.any():
-            return None
-        before = np.concatenate((market["oi"][:1], market["oi"][:-1]))  # what there was to be swept
-        known &= before > 0
-        swept = (market["swept_long_liq"] + market["swept_short_liq"])[known] / 2 / before[known]
-        return float(swept.sum() / (known.sum() * bars.interval / DAY))
+        swept, bars = liquidated(self.market_bars, self.market_bars["oi"][0])
+        return swept / (bars * self.bars.interval / DAY) if bars else None
+
+
+def liquidated(market: Mapping[str, npt.NDArray[Any]], before: float) -> tuple[float, int]:
+    """Return the swept shares of open interest, summed over the bars that tell them, and how many these are.
+
+    Parameters
+    ----------
+    market
+        Columns of ``tables.MARKET_BARS`` of some bars.
+    before
+        Open interest at the close before them.
+    """
+    was = np.concatenate(([before], market["oi"][:-1]))  # what there was to be swept
+    known = (market["coverage_long"] + market["coverage_short"] >= 0.5) & (market["oi"] > 0) & (was > 0)
+    swept = (market["swept_long_liq"] + market["swept_short_liq"])[known] / 2 / was[known]
+    return float(swept.sum()), int(np.count_nonzero(known))
 
 
 def make_tape(

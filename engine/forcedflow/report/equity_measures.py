@@ -15,7 +15,7 @@ from forcedflow.kernels.touch import extremes
 from forcedflow.report import chance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from forcedflow.record import Table
     from forcedflow.tables import FloatArray, IntArray
@@ -30,6 +30,7 @@ __all__ = [
     "drawdown_measures",
     "falls_of",
     "return_measures",
+    "streamed_curve",
 ]
 
 Calendar = Literal["24/7", "sessions"]
@@ -47,13 +48,11 @@ class Curve:
     """Shape (days + 1,): the initial equity and then the last of each day."""
     per_year: float
     """Such days in a year."""
-    ts: IntArray
-    """Shape (bars,): closes, ns UTC."""
-    start: int
-    """Open of the first bar, ns UTC."""
+    bars: int
     exposed: int
     """Bars that close with a position."""
-    falls: Falls
+    drawdowns: Mapping[str, float | int]
+    """What :func:`drawdown_measures` returns."""
 
     @classmethod
     def of(cls, equity: Table, initial: float, start: int, calendar: Calendar) -> Curve:
@@ -62,7 +61,8 @@ class Curve:
         ts = equity["ts"]
         per_year = days_a_year(len(daily) - 1, start, ts, calendar)
         exposed = int(np.count_nonzero(equity["position"]))
-        return cls(daily, per_year, ts, start, exposed, falls_of(equity, initial, start))
+        fell = drawdown_measures(falls_of(equity, initial, start), ts, start)
+        return cls(daily, per_year, len(ts), exposed, fell)
 
 
 def daily_equity(equity: Table, initial: float, calendar: Calendar) -> FloatArray:
@@ -91,7 +91,7 @@ def return_measures(
     returns = measures.simple_returns(curve.daily)
     return {
         **reckon(curve.daily, returns, np.sort(returns), curve.per_year)._asdict(),
-        "exposure": curve.exposed / len(curve.ts) if len(curve.ts) else math.nan,
+        "exposure": curve.exposed / curve.bars if curve.bars else math.nan,
         "days": len(returns),
     }
 
@@ -99,15 +99,76 @@ def return_measures(
 def drawdown_measures(falls: Falls, ts: IntArray, start: int) -> dict[str, float | int]:
     """Measure drawdowns at every bar's close; the initial equity, at ``start``, is the first high."""
     depth, peak, trough, recovered, longest, under = falls
-    fell, bars = trough >= 0, len(ts)
-    bottom = int(ts[trough]) if fell else start
+    return _fell(
+        depth,
+        int(ts[peak]) if peak >= 0 else start,
+        int(ts[trough]) if trough >= 0 else None,
+        int(ts[recovered]) if recovered >= 0 else None,
+        longest,
+        under,
+        len(ts),
+    )
+
+
+def _fell(
+    depth: float, peak: int, trough: int | None, recovered: int | None, longest: int, under: int, bars: int
+) -> dict[str, float | int]:
+    """Name what drawdowns were; moments in ns."""
     return {
         "max_drawdown": depth,
-        "drawdown_length": (bottom - (int(ts[peak]) if peak >= 0 else start)) / DAY if fell else math.nan,
-        "drawdown_recovery": (int(ts[recovered]) - bottom) / DAY if recovered >= 0 else math.nan,
+        "drawdown_length": (trough - peak) / DAY if trough is not None else math.nan,
+        "drawdown_recovery": (recovered - trough) / DAY if trough is not None and recovered is not None else math.nan,
         "under_water": longest / DAY,
         "time_under_water": under / bars if bars else math.nan,
     }
+
+
+def streamed_curve(parts: Iterable[Table], initial: float, start: int, calendar: Calendar) -> Curve:
+    """Read a table of equity that comes in parts, as :meth:`Curve.of` reads the whole, to the bit.
+
+    Parameters
+    ----------
+    parts
+        Columns ``ts``, ``equity`` and ``position`` of some bars in a row, one part after another.
+    """
+    high, peak, at_high = initial, start, start  # moments: the first and the last at that high
+    depth, longest, under, bars, exposed = 0.0, 0, 0, 0, 0
+    deepest: tuple[int, int] | None = None  # moments of the deepest drawdown: its high, its trough
+    recovered: int | None = None
+    days: list[tuple[IntArray, FloatArray]] = []
+    last = start
+    for part in parts:
+        ts, equity = part["ts"], part["equity"]
+        highs = np.maximum(np.maximum.accumulate(equity), high)
+        below, fell = equity < highs, 1.0 - equity / highs
+        at, trough = np.flatnonzero(~below), int(np.argmax(fell))
+        if fell[trough] > depth:
+            first = int(np.searchsorted(highs, highs[trough]))
+            depth, recovered = float(fell[trough]), None
+            deepest = (int(ts[first]) if highs[trough] > high else peak, int(ts[trough]))
+        if deepest is not None and recovered is None:
+            since = at[ts[at] > deepest[1]]
+            recovered = int(ts[since[0]]) if len(since) else None
+        waits = np.diff(ts[at], prepend=at_high)[np.diff(at, prepend=-1 if last == at_high else -2) > 1]
+        longest = max(longest, int(waits.max(initial=0)))
+        if highs[-1] > high:
+            high, peak = float(highs[-1]), int(ts[np.searchsorted(highs, highs[-1])])
+        at_high, last = int(ts[at[-1]]) if len(at) else at_high, int(ts[-1])
+        under, bars = under + int(below.sum()), bars + len(ts)
+        exposed += int(np.count_nonzero(part["position"]))
+        ends = np.append(np.flatnonzero(np.diff((ts - 1) // DAY)), len(ts) - 1)
+        days.append((ts[ends], equity[ends]))
+    moments, values = np.concatenate([ts for ts, _ in days]), np.concatenate([equity for _, equity in days])
+    daily = daily_equity({"ts": moments, "equity": values}, initial, calendar)
+    longest = max(longest, last - at_high)
+    since_high, trough_at = deepest or (start, None)
+    return Curve(
+        daily,
+        days_a_year(len(daily) - 1, start, moments, calendar),
+        bars,
+        exposed,
+        _fell(depth, since_high, trough_at, recovered, longest, under, bars),
+    )
 
 
 def chance_measures(

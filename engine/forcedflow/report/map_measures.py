@@ -28,6 +28,7 @@ __all__ = [
     "fuel_ahead",
     "liquidation_distance",
     "map_measures",
+    "place_measures",
     "places",
     "stopped_then_target",
 ]
@@ -61,18 +62,26 @@ class Places:
 
 def map_measures(trades: Table, context: MapContext) -> dict[str, float]:
     """Measure closed trades against the map that their orders knew."""
-    ended = closed(trades)
-    where = places(trades, context)
-    stopped = trades["exit_reason"] == "stop"
-    with_stop = np.isfinite(trades["stop"]) & where.known
     share, chance = stopped_then_target(trades, context.market_bars)
     opposing, supporting = fuel_ahead(trades, context)
+    return place_measures(trades, context.orders, context.events) | {
+        "stopped_then_target": share,
+        "stopped_then_target_chance": chance,
+        "opposing_fuel": opposing,
+        "supporting_fuel": supporting,
+    }
+
+
+def place_measures(trades: Table, orders: Table, events: Events) -> dict[str, float]:
+    """Measure what came of closed trades by where they stood among the zones that their orders knew."""
+    ended = closed(trades)
+    where = places(trades, orders, events)
+    stopped = trades["exit_reason"] == "stop"
+    with_stop = np.isfinite(trades["stop"]) & where.known
     r, mae = trades["r"], trades["mae_r"]
     inside, outside = ended & where.known & where.entry_inside, ended & where.known & ~where.entry_inside
     return {
         "stopped": _share(stopped[ended]),
-        "stopped_then_target": share,
-        "stopped_then_target_chance": chance,
         "stops_inside": _share(where.stop_inside[with_stop]),
         "stops_beyond": _share(where.stop_beyond[with_stop]),
         "stopped_inside": _share(stopped[ended & with_stop & where.stop_inside]),
@@ -82,20 +91,18 @@ def map_measures(trades: Table, context: MapContext) -> dict[str, float]:
         "r_outside": measures.mean(finite(r[outside])),
         "mae_inside": measures.mean(finite(mae[inside])),
         "mae_outside": measures.mean(finite(mae[outside])),
-        "opposing_fuel": opposing,
-        "supporting_fuel": supporting,
     }
 
 
-def places(trades: Table, context: MapContext) -> Places:
+def places(trades: Table, orders: Table, events: Events) -> Places:
     """Tell where entries and stops stood among the zones that the ordering event carried."""
-    row = context.orders["event"][trades["order_id"]]
+    row = orders["event"][trades["order_id"]]
     known = row >= 0
     entry, stop, side = trades["entry_price"], trades["stop"], trades["side"]
     entry_inside, stop_inside, stop_beyond = np.zeros((3, len(row)), dtype=bool)
     for one, other in _EDGES:
         edges = np.full((2, len(row)), np.nan)
-        edges[:, known] = (getattr(context.events, one)[row[known]], getattr(context.events, other)[row[known]])
+        edges[:, known] = (getattr(events, one)[row[known]], getattr(events, other)[row[known]])
         low, high = edges.min(axis=0), edges.max(axis=0)  # NaN where there is no zone: then nothing holds
         entry_inside |= (low <= entry) & (entry <= high)
         stop_inside |= (low <= stop) & (stop <= high)

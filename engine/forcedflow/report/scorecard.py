@@ -16,7 +16,6 @@ from forcedflow.report.equity_measures import (
     Calendar,
     Curve,
     chance_measures,
-    drawdown_measures,
     return_measures,
 )
 from forcedflow.report.map_measures import MapContext, liquidation_distance, map_measures
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from forcedflow.kernels import BoolArray
     from forcedflow.record import Table
 
-__all__ = ["Calendar", "Curve", "MapContext", "Reckoning", "scorecard", "swept_scorecard"]
-
+__all__ = ["Calendar", "Curve", "MapContext", "Reckoning", "scorecard", "streamed_scorecard", "swept_scorecard"]
 
 _NAMES: Final = tuple(measure.name for measure in MEASURES)
 
@@ -77,10 +75,39 @@ def scorecard(
         found |= edge_ratios(trades, context.market_bars)
         found |= map_measures(trades, context)
         found["liquidation_distance"] = liquidation_distance(equity, context.market_bars)
-        found["ruin"] = chance.risk_of_ruin(measures.simple_returns(curve.daily), 365, RUIN)
+        found["ruin"] = _ruin(curve)
         if not context.counts_ticks:
             found["capacity"] = capacity(trades, fills, context.market_bars)
     return _card(found)
+
+
+def streamed_scorecard(
+    curve: Curve,
+    trades: Table,
+    fills: Table,
+    *,
+    initial: float,
+    trials: int,
+    around: Mapping[str, float | int],
+) -> dict[str, float | int | None]:
+    """Measure a run whose bars came in chunks: what :func:`scorecard` gives, as far as chunks tell it, to the bit.
+
+    Parameters
+    ----------
+    curve
+        Of the account (:func:`~.equity_measures.streamed_curve`).
+    trades, fills, initial, trials
+        As :func:`scorecard` takes them.
+    around
+        Measures that need the market around the trades, as far as they are known.
+    """
+    own = fills["reason"] == "liquidation"
+    found = _measured(curve, trades, closed(trades), fills, own, initial, trials, None, _AS_THEY_ARE)
+    return _card({**found, **around, "ruin": _ruin(curve)})
+
+
+def _ruin(curve: Curve) -> float:
+    return chance.risk_of_ruin(measures.simple_returns(curve.daily), 365, RUIN)
 
 
 class Reckoning(NamedTuple):
@@ -137,7 +164,7 @@ def _measured(
     """Return every measure that needs no market around the trades."""
     found: dict[str, float | int] = {
         **return_measures(curve, reckoning.daily),
-        **drawdown_measures(curve.falls, curve.ts, curve.start),
+        **curve.drawdowns,
         **trade_measures(trades, ended, reckoning.trades),
         **cost_measures(trades, fills, own, initial),
     }

@@ -8,7 +8,7 @@ from forcedflow.report.definitions import MEASURES, Measure
 from forcedflow.tables import PLAUSIBLE_RATE
 
 if TYPE_CHECKING:
-    from forcedflow.record import Run
+    from forcedflow.record import Result
 
 __all__ = ["WHAT", "Quality", "contribution", "headline", "map_quality", "shown", "summary_rows", "tone", "verdict"]
 
@@ -37,7 +37,7 @@ def headline() -> list[Measure]:
     return [measure for name in _HEADLINE for measure in MEASURES if measure.name == name]
 
 
-def summary_rows(run: Run) -> list[tuple[str, str]]:
+def summary_rows(run: Result) -> list[tuple[str, str]]:
     """Return the first measures and the map's quality as title and text, for a terminal."""
     rows = [(measure.title, shown(measure, run.scorecard)) for measure in headline()]
     rows += [(title, f"{text} of {whole}") for title, text, whole, _ in map_quality(run.summary)]

@@ -16,7 +16,7 @@ from forcedflow.kernels.account import advance
 from forcedflow.kernels.plans import write_orders
 from forcedflow.tables import Events, Side
 from forcedflow.trading.exchange import Exchange, traded_venue
-from forcedflow.trading.ledger import Trading, tabulate
+from forcedflow.trading.ledger import Ledger, Past, Trading
 from forcedflow.trading.orders import Asked, Plan, Policy, checked, one_order
 from forcedflow.venues import load_venue
 
@@ -358,11 +358,13 @@ class Account:
             orders[name][orders[name] < kernel.NEVER] -= self._stop
         book["last_exit"][book["last_exit"] > _NO_BAR] -= self._stop
         places, working = np.searchsorted(kept, live), traded.working.item()
-        groups = np.array(list(self._slots), np.int64)
-        table = state.table.view(np.ndarray)[: traded.rows.item()].copy()
-        taken, noted = state.taken[: len(groups)].copy(), traded.levels.item()
+        groups, taken = np.array(list(self._slots), np.int64), state.taken[: len(self._slots)]
+        slots = np.union1d(np.append(np.flatnonzero(taken), 0), orders["slot"])  # of the others no order knows more
+        orders["slot"] = np.searchsorted(slots, orders["slot"])
+        table, noted = state.table.view(np.ndarray)[: traded.rows.item()].copy(), traded.levels.item()
         level = np.array([state.levels[noted - 1].price if noted else np.nan])
-        return kept, Carried(book, orders, places[:working], places[working:], taken, groups, table, level)
+        lots = places[working:]
+        return kept, Carried(book, orders, places[:working], lots, taken[slots], groups[slots], table, level)
 
     def _go_on(self, carried: Carried) -> None:
         """Begin with what an account carried over to the first of these bars."""
@@ -410,7 +412,11 @@ class Account:
 
     def result(self) -> Trading:
         """Return the tables of all that was traded so far."""
-        return tabulate(self._market, *self.rows(), self._stop, self._settings)
+        return self.ledger(Past.none(self._settings.cash)).trading(self._settings)
+
+    def ledger(self, past: Past) -> Ledger:
+        """Return what was traded so far to be read as tables, and what came before it."""
+        return Ledger(self._market, *self.rows(), self._heard, self._stop, past)
 
     def _traded(self) -> _Book:
         """Trade what is left to be traded, and return the book."""

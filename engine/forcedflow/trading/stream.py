@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from forcedflow.errors import AccountError, RecordError, StrategyError
-from forcedflow.kernels.orders import BOOK_ROW, BRACKET_ROW, ENTERED, ORDER_ROW
+from forcedflow.kernels.orders import BOOK_ROW, BRACKET_ROW, ORDER_ROW
 from forcedflow.market import checkpoint
 from forcedflow.trading.account import Account, Carried, with_venue_fees
 from forcedflow.trading.exchange import Exchange, traded_venue
-from forcedflow.trading.ledger import Begun, Table, equity_table, fills_table, funding_table
+from forcedflow.trading.ledger import HELD_ROW, KEPT_ROW, Past
 from forcedflow.trading.strategy import ask, check_elementwise, source_hash
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy.typing as npt
+
+    from forcedflow.kernels import BoolArray
     from forcedflow.market.stream import TapeChunk
     from forcedflow.settings import AccountSettings
+    from forcedflow.trading.ledger import Ledger, Table
     from forcedflow.trading.strategy import Strategy
 
 __all__ = ["AccountStream", "TradedChunk"]
@@ -29,31 +33,32 @@ __all__ = ["AccountStream", "TradedChunk"]
 class TradedChunk:
     """What an account did in some bars in a row; numbers of bars, orders and trades count from the first of all."""
 
+    orders: Table
+    """Columns of ``tables.ORDERS``: those that are done since these bars, their trades closed."""
     fills: Table
     """Columns of ``tables.FILLS``."""
+    trades: Table
+    """Columns of ``tables.TRADES``: those that closed in these bars."""
     funding: Table
     """Columns of ``tables.FUNDING``."""
     equity: Table
     """Columns of ``tables.EQUITY``, one row a bar."""
-
-
-@dataclass(slots=True)
-class _Counts:
-    """How far a stream has come."""
-
-    bar: int = 0
-    orders: int = 0
-    fills: int = 0
-    trades: int = 0
-    closed: int | None = None
-    """Close of the last bar, ns UTC."""
+    working: Table
+    """Columns of ``tables.ORDERS``: those that work after these bars, or whose trades are open."""
+    open_trades: Table
+    """Columns of ``tables.TRADES``: those that are open after these bars, as marked at the last close."""
+    ambiguous_bars: int
+    """As of a :class:`~.ledger.Trading`."""
+    unpriced_fills: int
 
 
 class AccountStream:
-    """Trades a plan strategy against a tape in chunks: fills, funding and equity are to the bit those of a whole run.
+    """Trades a plan strategy against a tape in chunks: its tables are to the bit those of a whole run.
 
-    What it remembers grows with the orders and positions that are live, and with the groups that were traded once where
-    the strategy trades each only once; not with the bars.
+    A trade is told in the chunk in which it closes, an order in the one in which it and its trade are done; what is
+    left at the end, the last chunk says. What it remembers grows with the orders and positions that are live, not with
+    the bars; and, where the strategy trades each group only once, with the groups that it has traded: of none of them
+    can be known that the tape will not name it again. They take nine bytes each in a checkpoint.
 
     Parameters
     ----------
@@ -80,17 +85,16 @@ class AccountStream:
         if settings.participation > 0.0 or settings.intrabar == "drill":
             raise AccountError("chunks tell neither which bins were swept nor finer bars: participation, drill")
         self._strategy, self._settings = strategy, settings
-        self._counts = _Counts()
-        self._begun = Begun(settings.cash)
+        self._past = Past.none(settings.cash)
         self._carried: Carried | None = None
-        self._orders = self._trades = np.zeros(0, np.int64)  # numbers of the orders carried over, and of their trades
+        self._closed: int | None = None  # close of the last bar, ns UTC
         if resume is not None:
             self._go_on(resume)
 
     @property
     def bar(self) -> int:
         """The next bar to trade."""
-        return self._counts.bar
+        return self._past.bars
 
     def take(self, chunk: TapeChunk) -> TradedChunk:
         """Trade the bars that come next.
@@ -102,16 +106,16 @@ class AccountStream:
         StrategyError
             Where the plan raises, cannot be traded, or is not elementwise.
         """
-        counts, data, events = self._counts, chunk.dataset, chunk.events
-        if chunk.first != counts.bar:
-            raise AccountError(f"bar {counts.bar} comes next, not {chunk.first}")
+        data, events = chunk.dataset, chunk.events
+        if chunk.first != self.bar:
+            raise AccountError(f"bar {self.bar} comes next, not {chunk.first}")
         market = Exchange(
             data.bars,
             venue=traded_venue(data),
             liquidity=None
             if data.counts_ticks
             else (chunk.market_bars["vol_long"], chunk.market_bars["volume_average"]),
-            closed=counts.closed,
+            closed=self._closed,
         )
         costs, _ = with_venue_fees(self._settings, data)
         account = Account(market, costs, self._strategy, self._carried)
@@ -122,34 +126,28 @@ class AccountStream:
             check_elementwise(self._strategy, events[rows], asked, 0)
             account.place(asked, rows)
         account.advance(len(data.bars) - 1)
-        return self._kept(market, account)
+        self._closed = int(market.close_ts[-1])
+        return self._told(account, account.ledger(self._past))
 
-    def _kept(self, market: Exchange, account: Account) -> TradedChunk:
+    def _told(self, account: Account, ledger: Ledger) -> TradedChunk:
         """Make the tables of a chunk, and keep what is gone on with."""
-        counts = self._counts
-        orders, filled, funded, levels = account.rows()
-        new = len(orders) - len(self._orders)
-        numbers = np.concatenate((self._orders, counts.orders + np.arange(new)))
-        trades = np.concatenate((self._trades, np.full(new, -1)))
-        entered = filled["lot"][filled["reason"] == ENTERED]
-        trades[entered] = counts.trades + np.arange(len(entered))
-        fills = fills_table(market, filled, numbers, trades[filled["lot"]])
-        funding = funding_table(market, funded)
-        equity = equity_table(market, filled, funded, levels, len(market.bars), self._begun)
-        high = max(self._begun.cash if self._begun.high is None else self._begun.high, float(equity["equity"].max()))
-        cash, position, level = (float(equity[name][-1]) for name in ("cash", "position", "liquidation"))
-        self._begun = Begun(cash, position, high, level)
-        for table in (fills, funding, equity):
-            table["bar"] = table["bar"] + counts.bar
-        fills["fill_id"] = fills["fill_id"] + counts.fills
+        made = ledger.trading(self._settings)
         kept, self._carried = account.carry()
-        self._orders, self._trades = numbers[kept], trades[kept]
-        counts.bar += len(market.bars)
-        counts.orders += new
-        counts.fills += len(filled)
-        counts.trades += len(entered)
-        counts.closed = int(market.close_ts[-1])
-        return TradedChunk(fills, funding, equity)
+        live = kept[np.concatenate((self._carried.working, self._carried.lots))]
+        self._past = ledger.past(kept, live, made.equity)
+        is_live = np.isin(made.orders["order_id"], self._past.kept["order_id"][~self._past.kept["told"]])
+        is_open = made.trades["exit_reason"] == "open"
+        return TradedChunk(
+            orders=_chosen(made.orders, ~is_live),
+            fills=made.fills,
+            trades=_chosen(made.trades, ~is_open),
+            funding=made.funding,
+            equity=made.equity,
+            working=_chosen(made.orders, is_live),
+            open_trades=_chosen(made.trades, is_open),
+            ambiguous_bars=made.ambiguous_bars,
+            unpriced_fills=made.unpriced_fills,
+        )
 
     def checkpoint(self, file: str | Path) -> Path:
         """Save the state after the last bar traded, whole or not at all.
@@ -161,13 +159,21 @@ class AccountStream:
         RecordError
             Where the disk refuses.
         """
+        return checkpoint.write(file, *self.state())
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a checkpoint holds, for one of the tape and the account together.
+
+        Raises
+        ------
+        AccountError
+            Where no bar was traded.
+        """
         if self._carried is None:
             raise AccountError("no bar was traded yet")
-        counts, begun = self._counts, self._begun
-        numbers = np.array([counts.bar, counts.orders, counts.fills, counts.trades, counts.closed])
-        money = np.array([begun.cash, begun.position, begun.high, begun.liquidation])
-        arrays = self._carried._asdict() | {"numbers": numbers, "money": money}
-        return checkpoint.write(file, self._facts(), arrays | {"of_orders": self._orders, "of_trades": self._trades})
+        arrays: dict[str, Any] = {f"past {f.name}": np.asarray(getattr(self._past, f.name)) for f in fields(Past)}
+        arrays |= {f"account {name}": values for name, values in self._carried._asdict().items()}
+        return self._facts(), arrays | {"past closed": np.array(self._closed)}
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -180,10 +186,17 @@ class AccountStream:
         if "account" not in facts:
             raise RecordError(f"{file}: not a checkpoint of an account")
         checkpoint.compare(file, facts, self._facts())
-        bar, orders, fills, trades, closed = saved["numbers"].tolist()
-        self._counts = _Counts(bar, orders, fills, trades, closed)
-        self._begun = Begun(*saved["money"].tolist())
         types = {"book": BOOK_ROW, "orders": ORDER_ROW, "table": BRACKET_ROW}  # records are kept as their bytes
-        carried: Any = (saved[name].view(types.get(name, saved[name].dtype)) for name in Carried._fields)
+        carried: Any = (_viewed(saved[f"account {name}"], types.get(name)) for name in Carried._fields)
         self._carried = Carried._make(carried)
-        self._orders, self._trades = saved["of_orders"], saved["of_trades"]
+        numbers = {f.name: saved[f"past {f.name}"].item() for f in fields(Past) if f.name not in {"kept", "held"}}
+        self._past = Past(kept=saved["past kept"].view(KEPT_ROW), held=saved["past held"].view(HELD_ROW), **numbers)
+        self._closed = int(saved["past closed"])
+
+
+def _viewed(saved: npt.NDArray[Any], rows: np.dtype[Any] | None) -> npt.NDArray[Any]:
+    return saved if rows is None else saved.view(rows)
+
+
+def _chosen(table: Table, rows: BoolArray) -> Table:
+    return {name: column[rows] for name, column in table.items()}

@@ -15,7 +15,7 @@ from forcedflow.kernels.drawdowns import drawdowns
 from forcedflow.kernels.orders import LIQUIDATED
 from forcedflow.kernels.touch import Extremes, extremes
 from forcedflow.replay import Replay
-from forcedflow.report.equity_measures import days_a_year
+from forcedflow.report.equity_measures import days_a_year, drawdown_measures
 from forcedflow.report.scorecard import Curve, Reckoning, scorecard, swept_scorecard
 from forcedflow.settings import parse
 from forcedflow.trading.account import Account
@@ -187,7 +187,7 @@ class SharedMarket:
         entered = kernel.trade_results(market.prices, market.face, due, self.received, orders, fills, of, trades)
         table = _columns(trades[:entered], _TRADES)
         card = swept_scorecard(
-            Curve(daily, self.per_year, self.closes, start, exposed, falls),
+            Curve(daily, self.per_year, len(self.closes), exposed, drawdown_measures(falls, self.closes, start)),
             table,
             trades["closed"][:entered] != 0,
             _columns(fills, _FILLS),
