@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -268,3 +269,19 @@ def test_memory_is_flat_in_the_number_of_bars() -> None:
         return sum(part.nbytes for name, part in arrays._asdict().items() if name != "stamps")
 
     assert kept(20_000) == kept(1_000)
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    """What is derived from its arrays is derived from its own: the first goes on, the copy stands still."""
+    first = MarketPass(load_dataset("simulated", None, "2025-01-03"))
+    first.advance(150)
+    twin = copy.deepcopy(first)
+    interest, mass, events = twin.map.open_interest, twin.map.mass(), twin.event_count
+    first.advance()
+    assert twin.map.open_interest == interest
+    np.testing.assert_array_equal(twin.map.mass(), mass)
+    assert twin.event_count == events
+    twin.advance()
+    assert twin.map.open_interest == first.map.open_interest != interest
+    np.testing.assert_array_equal(twin.map.mass(), first.map.mass())
+    np.testing.assert_array_equal(twin.events().near, first.events().near)

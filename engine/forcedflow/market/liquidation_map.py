@@ -30,6 +30,13 @@ class LiquidationMap(PriceMap):
     def __init__(self, arrays: MapArrays) -> None:
         self.take(arrays)
 
+    def __getstate__(self) -> MapArrays:
+        """Return what a copy is made of: the views below are of these arrays, and a copy's of its own."""
+        return self._arrays
+
+    def __setstate__(self, arrays: MapArrays) -> None:
+        self.take(arrays)
+
     @property
     def arrays(self) -> MapArrays:
         """The kernels' own state."""

@@ -152,6 +152,15 @@ class MarketPass:
         self._closes = np.unique(np.linspace(last, 0, count).astype(np.int64)) if count else np.empty(0, np.int64)
         self._shots: list[_Shot] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: all but what is derived from it."""
+        return {name: value for name, value in self.__dict__.items() if name not in {"_kernel", "_raw"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._kernel = Repeated(advance)
+        self._raw = _raw(self._findings.rows)
+
     def advance(self, stop: int | None = None, listen: Iterable[EventKind] = ()) -> bool:
         """Take bars up to ``stop`` (exclusive; all of them if left out), or through the next bar with such an event.
 
