@@ -273,7 +273,7 @@ def test_memory_is_flat_in_the_number_of_bars() -> None:
 
 def test_a_copy_goes_its_own_way() -> None:
     """What is derived from its arrays is derived from its own: the first goes on, the copy stands still."""
-    first = MarketPass(load_dataset("simulated", None, "2025-01-03"))
+    first = MarketPass(load_dataset("simulated", None, "2025-01-02T06:00"))
     first.advance(150)
     twin = copy.deepcopy(first)
     interest, mass, events = twin.map.open_interest, twin.map.mass(), twin.event_count
