@@ -25,7 +25,7 @@ from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.ledger import Trading
 from forcedflow.trading.strategy import make_strategy
 from forcedflow.trading.stream import AccountStream, TradedChunk
-from generators import examples
+from generators import JIT, examples
 from trading.market import FromColumns
 from trading.test_account import Case
 
@@ -115,6 +115,7 @@ def test_random_cases_hold_positions_over_borders() -> None:
     assert seen >= {"stop", "target", "liquidation", "hold", "exit_on", "reduce", "funding"}
 
 
+@pytest.mark.skipif(not JIT, reason="twelve thousand bars take minutes without compiled code")
 def test_groups_are_remembered_only_where_they_were_traded() -> None:
     """A group whose orders are gone unfilled may be traded yet, and needs no memory."""
     strategy = make_strategy("zone_entry", {"depth": 1.0, "expiry": 1})
@@ -128,6 +129,7 @@ def test_groups_are_remembered_only_where_they_were_traded() -> None:
     assert remembered <= fills + len(account._carried.orders) + 1 < len(asked)
 
 
+@pytest.mark.skipif(not JIT, reason="twelve thousand bars take minutes without compiled code")
 @pytest.mark.parametrize("name", ["zone_entry", "channel_breakout", "void_exhaustion"])
 def test_a_streamed_tape_is_traded_as_a_run_trades_it(name: str) -> None:
     data = ff.load_dataset("simulated")

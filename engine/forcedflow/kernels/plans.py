@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from forcedflow.kernels import FloatArray, IntArray, Records, lean_kernel, small_kernel
 from forcedflow.kernels.orders import MARKET, RISK, STOP_LIMIT
@@ -39,14 +39,13 @@ class Asked(NamedTuple):
     """Rows of an event."""
 
 
-@small_kernel
-def _real(column: FloatArray, row: int) -> float:
-    return float(column[row if len(column) > 1 else 0])
+NO_FAULT = 99  # beyond all faults
 
 
 @small_kernel
-def _whole(column: IntArray, row: int) -> int:
-    return int(column[row if len(column) > 1 else 0])
+def _of(column: Any, row: int) -> Any:
+    """Return what a column holds for a row."""
+    return column[row if len(column) > 1 else 0]
 
 
 @small_kernel
@@ -56,16 +55,16 @@ def _positive(value: float) -> bool:
 
 @lean_kernel
 def _fault(asked: Asked, row: int, close: float) -> int:
-    """Return the first of the faults of one row, counted as :func:`first_fault` does; a large number for none."""
-    side, kind, rule = asked.side[row], _whole(asked.kind, row), _whole(asked.size_rule, row)
-    price, limit, stop = _real(asked.price, row), _real(asked.limit, row), _real(asked.stop, row)
-    target, trail = _real(asked.target, row), _real(asked.trail, row)
-    market, both, reduces = kind == MARKET, kind == STOP_LIMIT, _whole(asked.reduce_only, row) != 0
+    """Return the first of the faults of one row, counted as :func:`first_fault` does; :data:`NO_FAULT` for none."""
+    side, kind, rule = asked.side[row], _of(asked.kind, row), _of(asked.size_rule, row)
+    price, limit, stop = _of(asked.price, row), _of(asked.limit, row), _of(asked.stop, row)
+    target, trail = _of(asked.target, row), _of(asked.trail, row)
+    market, both, reduces = kind == MARKET, kind == STOP_LIMIT, _of(asked.reduce_only, row) != 0
     met = close if market else price
     reference = limit if both else met
     no_stop, no_target, no_trail = math.isnan(stop), math.isnan(target), math.isnan(trail)
     head = row - row % asked.legs
-    fault = 99
+    fault = NO_FAULT
     if abs(side) > 1:
         fault = 0
     elif market and not math.isnan(price):
@@ -84,13 +83,13 @@ def _fault(asked: Asked, row: int, close: float) -> int:
         fault = 7
     elif not no_target and not (side * (target - reference) > 0.0 and side * (target - met) > 0.0):
         fault = 8
-    elif not _positive(_real(asked.size, row)):
+    elif not _positive(_of(asked.size, row)):
         fault = 9
-    elif _whole(asked.expiry, row) < 1:
+    elif _of(asked.expiry, row) < 1:
         fault = 10
-    elif _whole(asked.hold, row) < 0:
+    elif _of(asked.hold, row) < 0:
         fault = 11
-    elif _whole(asked.oco, row) < 0:
+    elif _of(asked.oco, row) < 0:
         fault = 12
     elif both and not _positive(limit):
         fault = 13
@@ -102,13 +101,13 @@ def _fault(asked: Asked, row: int, close: float) -> int:
         fault = 16
     elif reduces and not no_trail:
         fault = 17
-    elif reduces and _whole(asked.hold, row) != 0:
+    elif reduces and _of(asked.hold, row) != 0:
         fault = 18
     elif reduces and both:
         fault = 19
-    elif _whole(asked.group, row) != _whole(asked.group, head):
+    elif _of(asked.group, row) != _of(asked.group, head):
         fault = 20
-    elif _whole(asked.reduce_only, row) != _whole(asked.reduce_only, head):
+    elif _of(asked.reduce_only, row) != _of(asked.reduce_only, head):
         fault = 21
     return fault
 
@@ -129,7 +128,7 @@ def first_fault(asked: Asked, closes: FloatArray) -> tuple[int, int]:
     fault, row : int
         Place in ``trading.orders.FAULTS`` and row; -1 each where all is well.
     """
-    fault, at = 99, -1
+    fault, at = NO_FAULT, -1
     for row in range(len(asked.side)):
         if asked.side[row] != 0:
             found = _fault(asked, row, closes[row // asked.legs])
@@ -181,22 +180,22 @@ def write_orders(
         order.bar = signals[events[answered]].bar
         order.ask = head
         order.side = asked.side[row]
-        order.kind = _whole(asked.kind, row)
-        order.price = _real(asked.price, row)
-        order.limit = _real(asked.limit, row)
-        order.stop = _real(asked.stop, row)
-        order.target = _real(asked.target, row)
-        order.trail = _real(asked.trail, row)
-        order.ratchet = _real(ratchet, row)
-        order.amount = _real(asked.size, row)
-        order.size_rule = _whole(asked.size_rule, row)
-        order.expiry = _whole(asked.expiry, row)
-        order.hold = _whole(asked.hold, row)
-        order.group = _whole(asked.group, row)
-        order.slot = _whole(slot, row)
-        order.oco = _whole(asked.oco, row)
-        order.reduce_only = _whole(asked.reduce_only, row)
-        order.cancel_on = _whole(asked.cancel_on, row)
-        order.exit_on = _whole(asked.exit_on, row)
+        order.kind = _of(asked.kind, row)
+        order.price = _of(asked.price, row)
+        order.limit = _of(asked.limit, row)
+        order.stop = _of(asked.stop, row)
+        order.target = _of(asked.target, row)
+        order.trail = _of(asked.trail, row)
+        order.ratchet = _of(ratchet, row)
+        order.amount = _of(asked.size, row)
+        order.size_rule = _of(asked.size_rule, row)
+        order.expiry = _of(asked.expiry, row)
+        order.hold = _of(asked.hold, row)
+        order.group = _of(asked.group, row)
+        order.slot = _of(slot, row)
+        order.oco = _of(asked.oco, row)
+        order.reduce_only = _of(asked.reduce_only, row)
+        order.cancel_on = _of(asked.cancel_on, row)
+        order.exit_on = _of(asked.exit_on, row)
         number += 1
     return True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from forcedflow.report.definitions import GROUPS, MEASURES
+from forcedflow.report.told import printed
 from forcedflow.report.words import contribution, shown, tone
 
 if TYPE_CHECKING:
@@ -60,12 +60,7 @@ class Summary:
         yield Text(contribution(self._run.blind))
 
     def __str__(self) -> str:
-        from rich.console import Console  # noqa: PLC0415
-
-        console = Console(file=io.StringIO(), width=120)
-        console.print(self)
-        written: Any = console.file
-        return str(written.getvalue())
+        return printed(self)
 
     __repr__ = __str__
 

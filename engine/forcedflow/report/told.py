@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
 
-__all__ = ["Block", "Told", "rich_table"]
+__all__ = ["Block", "Told", "printed", "rich_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +46,23 @@ class Told:
                 yield rich_table(block.header, block.rows, block.wraps)
 
     def __str__(self) -> str:
-        from rich.console import Console  # noqa: PLC0415
-
-        console = Console(file=io.StringIO(), width=120)
-        console.print(self)
-        written: Any = console.file
-        return str(written.getvalue())
+        return printed(self)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """Return the same as HTML; names are escaped."""
         return f"<div>{''.join(_html(block) for block in self.blocks())}</div>"
+
+
+def printed(told: Any) -> str:
+    """Return the plain text of what rich can print."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(file=io.StringIO(), width=120)
+    console.print(told)
+    written: Any = console.file
+    return str(written.getvalue())
 
 
 def rich_table(header: Sequence[str], rows: Sequence[Sequence[str]], wraps: str | None = None) -> Table:
