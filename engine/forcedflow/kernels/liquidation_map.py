@@ -584,7 +584,7 @@ def list_swept(
                 head.listed += 1
 
 
-@lean_kernel
+@merged_kernel
 def step(
     head: Record,
     venues: Records,
