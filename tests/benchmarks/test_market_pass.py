@@ -15,8 +15,11 @@ from forcedflow.data import Bars, Dataset, OpenInterest, VenueData
 from forcedflow.kernels import FloatArray, IntArray, Record, Records, lean_kernel
 from forcedflow.kernels.liquidation_map import step
 from forcedflow.market.tape import MarketPass
+from forcedflow.settings import MarketSettings
 
 MINUTE = 60_000_000_000
+UNSTRUCTURED = MarketSettings(pivots="reversal", reversal_atr=1e9, channel="pivot", channel_bars=1000, void_mass=0.0)
+"""Settings under which no pivot is ever confirmed, no channel drawn through any, and no void entered."""
 
 
 def minutes(n: int) -> Dataset:
@@ -91,7 +94,7 @@ def grown(dataset: Dataset) -> tuple[Any, ...]:
 
 @pytest.mark.benchmark(group="market pass")
 def test_market_pass(benchmark: BenchmarkFixture, full: bool, tell: Callable[[str], None]) -> None:
-    """Events, zones and averages on top of the map; the map on top of reading the bars."""
+    """Zones and their events on top of the map, structure on top of both; the map on top of reading the bars."""
     n = 1_000_000 if full else 2_000
     rounds = 5 if full else 1
     dataset = minutes(n)
@@ -101,8 +104,12 @@ def test_market_pass(benchmark: BenchmarkFixture, full: bool, tell: Callable[[st
     bare_map(*grown(minutes(2_000)))
     MarketPass(minutes(2_000)).advance()
 
+    def unstructured() -> tuple[MarketPass]:
+        return (MarketPass(dataset, UNSTRUCTURED, event_rows=1 << 17),)
+
     loop = best(lambda: read(*columns), rounds=4 * rounds)
     floor = best(bare_map, setup=lambda: grown(dataset), rounds=rounds)
+    zones = best(lambda market: market.advance(), setup=unstructured, rounds=rounds)
     benchmark.pedantic(  # type: ignore[no-untyped-call]
         lambda market: market.advance(), setup=lambda: ((MarketPass(dataset, event_rows=1 << 17),), {}), rounds=rounds
     )
@@ -110,8 +117,14 @@ def test_market_pass(benchmark: BenchmarkFixture, full: bool, tell: Callable[[st
         return
     assert benchmark.stats is not None
     whole = benchmark.stats.stats.min
-    benchmark.extra_info |= {"floor_over_loop": floor / loop, "pass_over_floor": whole / floor}
-    each = [f"{name} {seconds / n * 1e9:.1f}" for name, seconds in (("loop", loop), ("floor", floor), ("pass", whole))]
+    benchmark.extra_info |= {
+        "floor_over_loop": floor / loop,
+        "zones_over_floor": zones / floor,
+        "pass_over_floor": whole / floor,
+    }
+    parts = (("plain loop", loop), ("bare map", floor), ("with zones and events", zones), ("with structure", whole))
+    each = ", ".join(f"{name} {seconds / n * 1e9:.1f}" for name, seconds in parts)
     tell(
-        f"market pass over bare map {whole / floor:.2f}, bare map over plain loop {floor / loop:.0f}; ns a bar: {each}"
+        f"market pass over bare map {zones / floor:.2f} (map, zones, events) and {whole / floor:.2f} (structure too), "
+        f"bare map over plain loop {floor / loop:.0f}; ns a bar: {each}"
     )

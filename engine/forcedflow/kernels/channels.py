@@ -56,6 +56,7 @@ CHANNEL = np.dtype(
         ("tested", "i8"),  # version that the current bar was tested against, and its boundaries there
         ("tested_upper", "f8"),
         ("tested_lower", "f8"),
+        ("next_try", "i8"),  # no fit is tried before this bar
     ],
     align=True,
 )
@@ -218,7 +219,12 @@ def is_due(channel: Record, bar: int) -> bool:
         return True
     if channel.status == HOLDS:
         return bar - channel.born >= channel.max_age  # type: ignore[no-any-return]
-    return channel.status == NO_CHANNEL and (bar + 1) % max(1, channel.bars // 8) == 0  # type: ignore[no-any-return]
+    if channel.status != NO_CHANNEL or bar < channel.next_try:
+        return False
+    every = max(1, channel.bars // 8)
+    past = (bar + 1) % every
+    channel.next_try = bar + every - past  # noted, since a division in every bar would cost more than all that it finds
+    return past == 0  # type: ignore[no-any-return]
 
 
 @lean_kernel
