@@ -140,7 +140,8 @@ def positions(draw: st.DrawFn) -> tuple[Rule, Side, float, float, float]:
     contracts = size if schedule.caps_in == "contracts" else None
     unit = rule.value(entry, 1.0)
     qty = contracts * rule.face if contracts is not None else size / unit
-    limit = min(rule.max_leverage(entry, qty), 0.99 / rule.bracket(rule.value(entry, qty), qty).rate)
+    least = rule.bracket(rule.value(entry, qty), qty).rate + rule.venue.fee_in_maintenance
+    limit = min(rule.max_leverage(entry, qty), 0.99 / least)
     return rule, draw(st.sampled_from(Side)), entry, qty, draw(st.floats(min(1.01, limit), limit))
 
 

@@ -114,6 +114,8 @@ def read_batches(
             sizes = [opened.metadata.row_group(k).num_rows for k in range(opened.num_row_groups)]
             ends = np.cumsum(sizes, dtype=np.int64)
             group = max(len(sizes) - 1, 0) if last else int(np.searchsorted(ends, skip, side="right"))
+            if group == len(sizes):
+                return  # all skipped
             row = int(ends[group - 1]) if group else 0
             for batch in opened.iter_batches(_BATCH, row_groups=range(group, len(sizes)), columns=names):
                 begin, row = row, row + batch.num_rows
