@@ -21,10 +21,11 @@ def main() -> None:
     with TemporaryDirectory() as folder, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
 
-        def take(page: Path, name: str, height: int) -> None:
+        def take(page: Path, name: str, height: int, first: str = "body") -> None:
             shown = browser.new_page(viewport={"width": 1400, "height": height}, color_scheme="dark")
             shown.goto(page.as_uri())
             shown.wait_for_selector("[data-ready]", state="attached")
+            shown.evaluate(f"scrollTo(0, document.querySelector('{first}').offsetTop - 24)")
             shown.screenshot(path=RESULTS / name)
 
         here = Path(folder)
@@ -32,7 +33,7 @@ def main() -> None:
         take(run / "tearsheet.html", "example.png", 1000)
         ff.sweep("btcusdt-5m", "zone_entry", GRID, out=here / "swept")
         ff.compare(here / "swept").page(here / "compare.html")
-        take(here / "compare.html", "compare.png", 1180)
+        take(here / "compare.html", "compare.png", 1180, "#sweep-0")
         browser.close()
 
 

@@ -60,6 +60,7 @@ def compare_page(found: Mapping[str, Any]) -> str:
     datasets = dict.fromkeys(row["dataset"] for row in found["table"])
     counts = (("sweep", "readings"), ("walk-forward", "walks"), ("run", "runs"))
     kinds = [_counted(len(found[key]), name) for name, key in counts if found[key]]
+    beside = " <em>side by side</em>" if sum(len(found[key]) for _, key in counts) > 1 else ""
     tried = {(row["dataset"], row["trials"]) for row in found["table"] if row["trials"]}
     shared = _shared(found["runs"])
     notes = [
@@ -72,7 +73,7 @@ def compare_page(found: Mapping[str, Any]) -> str:
         ),
     ]
     body = [
-        header(f"{_listed(kinds)} <em>side by side</em>", [f"on {', '.join(datasets)}"] if datasets else []),
+        header(f"{_listed(kinds)}{beside}", [f"on {', '.join(datasets)}"] if datasets else []),
         warning_list(notes),
         _table(found["table"]),
         *(_reading(reading, k) for k, reading in enumerate(found["readings"])),
