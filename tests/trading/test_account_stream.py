@@ -19,7 +19,7 @@ from forcedflow.errors import AccountError, RecordError, StrategyError
 from forcedflow.market.stream import TapeChunk, stream
 from forcedflow.settings import AccountSettings
 from forcedflow.tables import Events
-from forcedflow.trading.account import with_venue_fees
+from forcedflow.trading.account import _among, _with, with_venue_fees
 from forcedflow.trading.desk import trade
 from forcedflow.trading.exchange import Exchange
 from forcedflow.trading.ledger import Trading
@@ -125,8 +125,20 @@ def test_groups_are_remembered_only_where_they_were_traded() -> None:
         fills += int(np.count_nonzero(part.fills["reason"] == "entry"))
         asked |= {*part.orders["group"].tolist()}
     assert account._carried is not None
-    remembered = len(account._carried.groups)
-    assert remembered <= fills + len(account._carried.orders) + 1 < len(asked)
+    assert 0 < len(account._carried.over) <= fills
+    assert len(account._carried.groups) <= len(account._carried.orders) + 1
+    assert fills + len(account._carried.orders) + 1 < len(asked)
+
+
+def test_groups_that_are_over_take_eight_bytes_each() -> None:
+    """Of any numbers, since a plan may number its groups as it likes."""
+    rng, over, known = np.random.default_rng(3), np.zeros(0, np.int64), set()
+    for count in (0, 1, 500, 0, 500):
+        groups = np.unique(np.concatenate((rng.integers(-(2**63), 2**63, count), rng.integers(-200, 200, count))))
+        assert _among(groups, over).tolist() == [group in known for group in groups.tolist()]
+        over, known = _with(over, groups), known | set(groups.tolist())
+        assert over.tolist() == sorted(known)
+        assert (over.dtype, over.nbytes) == (np.int64, 8 * len(known))
 
 
 @pytest.mark.skipif(not JIT, reason="twelve thousand bars take minutes without compiled code")

@@ -63,7 +63,9 @@ class Carried(NamedTuple):
     taken: BoolArray
     """By slot, as in the kernel's state."""
     groups: IntArray
-    """The group of each slot."""
+    """The group of each slot that these orders have; slot 0 is of no group."""
+    over: IntArray
+    """Groups that were traded and have no live order, ascending, where each is traded but once."""
     table: Records
     """Rows of the maintenance table that holds."""
     level: FloatArray
@@ -145,6 +147,7 @@ class Account:
         self._looked = (0, 0, 0)
         self._levels = 0  # rows of levels that are of the bars before
         self._slots: dict[int, int] = {0: 0}
+        self._over = np.zeros(0, np.int64)
         self._last: Events | None = None
         if carried is not None:
             self._go_on(carried)
@@ -227,7 +230,7 @@ class Account:
         count = int(np.count_nonzero(asked.side))
         if not count:
             return
-        slot = self._slots_of(asked) if self._once else _FIRST
+        slot = self._slots_of(asked.group) if self._once else _FIRST
         ratchet = np.exp(-asked.side * asked.trail) if len(asked.trail) > 1 or asked.trail[0] > 0 else asked.trail
         floor = max(0, self._looked[0] - 1, self._state.orders[self._asked - 1].event if self._asked else 0)
         answered = np.array(events)
@@ -358,13 +361,23 @@ class Account:
             orders[name][orders[name] < kernel.NEVER] -= self._stop
         book["last_exit"][book["last_exit"] > _NO_BAR] -= self._stop
         places, working = np.searchsorted(kept, live), traded.working.item()
-        groups, taken = np.array(list(self._slots), np.int64), state.taken[: len(self._slots)]
-        slots = np.union1d(np.append(np.flatnonzero(taken), 0), orders["slot"])  # of the others no order knows more
+        groups, over = np.array(list(self._slots), np.int64), state.taken[: len(self._slots)].copy()
+        slots = np.union1d(orders["slot"], 0)
         orders["slot"] = np.searchsorted(slots, orders["slot"])
+        over[slots] = False
         table, noted = state.table.view(np.ndarray)[: traded.rows.item()].copy(), traded.levels.item()
         level = np.array([state.levels[noted - 1].price if noted else np.nan])
-        lots = places[working:]
-        return kept, Carried(book, orders, places[:working], lots, taken[slots], groups[slots], table, level)
+        return kept, Carried(
+            book=book,
+            orders=orders,
+            working=places[:working],
+            lots=places[working:],
+            taken=state.taken[slots],
+            groups=groups[slots],
+            over=_with(self._over, groups[over]),
+            table=table,
+            level=level,
+        )
 
     def _go_on(self, carried: Carried) -> None:
         """Begin with what an account carried over to the first of these bars."""
@@ -386,6 +399,7 @@ class Account:
         table[: len(carried.table)] = carried.table
         self._state = state._replace(taken=carried.taken.copy(), table=table)
         self._slots = {int(group): slot for slot, group in enumerate(carried.groups.tolist())}
+        self._over = carried.over
 
     def _holds_on(self, carried: Carried) -> bool:
         """Tell whether the maintenance table that was carried over is the first of these bars' own, too."""
@@ -475,16 +489,18 @@ class Account:
         row = (now, self._signal_bar.item(now), start, *order)
         self._state.orders[start] = row + (0,) * (_FIELDS - len(row))
         if self._once:
-            group = int(self._state.orders["group"][start])
-            self._state.orders["slot"][start] = self._slots.setdefault(group, len(self._slots))
-            self._state = self._state._replace(taken=_room(self._state.taken, len(self._slots)))
+            groups = self._state.orders.view(np.ndarray)["group"][start : start + 1]
+            known = self._slots.get(groups.item())
+            self._state.orders["slot"][start] = self._slots_of(groups)[0] if known is None else known
 
-    def _slots_of(self, asked: Asked) -> IntArray:
-        """Return the dense number of each row's group; of rows that ask for nothing, any."""
-        groups, where = np.unique(asked.group, return_inverse=True)
-        slots = [self._slots.setdefault(group, len(self._slots)) for group in groups.tolist()]
-        self._state = self._state._replace(taken=_room(self._state.taken, len(self._slots)))
-        return np.array(slots)[where]
+    def _slots_of(self, asked: IntArray) -> IntArray:
+        """Return the dense number of each group that is asked for; one that was over before is taken from the first."""
+        known, (groups, where) = len(self._slots), np.unique(asked, return_inverse=True)
+        slots = np.array([self._slots.setdefault(group, len(self._slots)) for group in groups.tolist()], np.int64)
+        taken, fresh = _room(self._state.taken, len(self._slots)), slots >= known
+        taken[slots[fresh]] = _among(groups[fresh], self._over)
+        self._state = self._state._replace(taken=taken)
+        return slots[where]
 
     def _make_room(self, count: int) -> int:
         """Count ``count`` more orders, and return the number of the first."""
@@ -555,6 +571,18 @@ def with_venue_fees(settings: AccountSettings, dataset: Dataset) -> tuple[Accoun
     if venue.contract == "inverse":
         notes.append(f"{venue.symbol} is inverse: money is base currency, quantities are contracts")
     return used, tuple(notes)
+
+
+def _among(values: IntArray, ascending: IntArray) -> BoolArray:
+    """Tell which values are among some that ascend."""
+    found: BoolArray = np.searchsorted(ascending, values, side="right") > np.searchsorted(ascending, values)
+    return found
+
+
+def _with(ascending: IntArray, values: IntArray) -> IntArray:
+    """Return distinct values that ascend, with more of them: eight bytes each, however many there are."""
+    new = np.sort(values[~_among(values, ascending)])
+    return np.insert(ascending, np.searchsorted(ascending, new), new)
 
 
 def _room(array: _A, size: int) -> _A:

@@ -57,8 +57,8 @@ class AccountStream:
 
     A trade is told in the chunk in which it closes, an order in the one in which it and its trade are done; what is
     left at the end, the last chunk says. What it remembers grows with the orders and positions that are live, not with
-    the bars; and, where the strategy trades each group only once, with the groups that it has traded: of none of them
-    can be known that the tape will not name it again. They take nine bytes each in a checkpoint.
+    the bars; and, where the strategy trades each group only once, by eight bytes for each group that it has traded: of
+    none of them can be known that the tape, or a plan that numbers groups itself, will not name it again.
 
     Parameters
     ----------
