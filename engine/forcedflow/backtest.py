@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from forcedflow.market.tape import Tape
-    from forcedflow.record import Result, Table
+    from forcedflow.record import Columns, Result, Table
     from forcedflow.trading.ledger import Trading
 
 __all__ = [
@@ -391,7 +391,7 @@ def map_warnings(settings: MarketSettings, rate: float | None, coverage: float, 
     return warnings
 
 
-def trading_warnings(fills: Table, unpriced: int, ambiguous: int, *, contrasted: bool) -> list[str]:
+def trading_warnings(fills: Columns, unpriced: int, ambiguous: int, *, contrasted: bool) -> list[str]:
     """Return what a reader must know of the trading; ``unpriced`` fills and ``ambiguous`` bars as of a ``Trading``."""
     warnings = []
     if not contrasted:

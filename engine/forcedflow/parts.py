@@ -9,23 +9,26 @@ again, to the same bytes. Any reader of Parquet datasets takes the parts of a na
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from forcedflow.errors import RecordError
 from forcedflow.market import checkpoint
 from forcedflow.market.stream import CHUNK, stream
-from forcedflow.record import FILES, flush, write_table
+from forcedflow.record import FILES, NUMBERS, flush, read_table, rows_of, write_table
 from forcedflow.tables import EventKind
 from forcedflow.trading.stream import AccountStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from forcedflow.data.series import Dataset
+    from forcedflow.kernels import BoolArray
     from forcedflow.market.stream import TapeChunk
     from forcedflow.record import Table
     from forcedflow.settings import AccountSettings, MarketSettings
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from forcedflow.trading.strategy import Strategy
     from forcedflow.trading.stream import TradedChunk
 
-__all__ = ["CHECKPOINT", "Written", "write_events", "write_replay"]
+__all__ = ["CHECKPOINT", "Parted", "Written", "write_events", "write_replay"]
 
 CHECKPOINT: Final = "_checkpoint.npz"
 """Readers of a folder of Parquet files pass over a name that begins with an underscore."""
@@ -196,3 +199,72 @@ def _write_part(folder: Path, name: str, part: str, table: Table) -> None:
         flush(folder)
     finally:
         beside.unlink(missing_ok=True)
+
+
+class Parted(Mapping[str, npt.NDArray[Any]]):
+    """A table in parts, of any length: a column is read when it is asked for, and held by none but who asked.
+
+    Rows are in the order of a whole table's: orders and trades, which parts tell when they are done, by their numbers.
+    Columns of text are not read whole, only compared (:meth:`same`).
+
+    Parameters
+    ----------
+    folder
+        Of the parts.
+    name
+        Of the table, one of ``record.FILES``.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._name, self._files = name, sorted(folder.glob(f"{name}-*.parquet"))
+        self._number = NUMBERS.get(name)
+        self._rows = sum(map(rows_of, self._files))
+
+    def __getitem__(self, column: str) -> npt.NDArray[Any]:
+        """Return a column of numbers.
+
+        Raises
+        ------
+        RecordError
+            Where a part is missing or damaged.
+        KeyError
+            For another column.
+        """
+        dtype = FILES[self._name][column]
+        if dtype == "str":
+            raise KeyError(f"{column} is text: compare it")
+        return self._filled(np.empty(self._rows, dtype), column)
+
+    def __contains__(self, column: object) -> bool:
+        return column in FILES[self._name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FILES[self._name])
+
+    def __len__(self) -> int:
+        return len(FILES[self._name])
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self._rows
+
+    def same(self, column: str, text: str) -> BoolArray:
+        """Tell in which rows a column of text says so."""
+        return self._filled(np.empty(self._rows, np.bool_), column, lambda values: values == text)
+
+    def parts(self, *columns: str) -> Iterator[Table]:
+        """Yield some columns part by part; without any named, all."""
+        for file in self._files:
+            yield read_table(file, self._name, columns)
+
+    def _filled(
+        self, whole: npt.NDArray[Any], column: str, told: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None
+    ) -> npt.NDArray[Any]:
+        first = 0
+        for part in self.parts(*filter(None, {self._number, column})):
+            values = part[column] if told is None else told(part[column])
+            rows = slice(first, first + len(values)) if self._number is None else part[self._number]
+            whole[rows] = values
+            first += len(values)
+        return whole

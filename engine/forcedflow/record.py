@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ from forcedflow.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     import pandas as pd
 
@@ -47,7 +48,9 @@ __all__ = [
     "BARS",
     "FILES",
     "FORMAT",
+    "NUMBERS",
     "TABLES",
+    "Columns",
     "Result",
     "Run",
     "Table",
@@ -58,6 +61,7 @@ __all__ = [
     "read_table",
     "refuse_existing",
     "reopen",
+    "rows_of",
     "write",
     "write_table",
 ]
@@ -76,6 +80,8 @@ BARS: Final = {
 """Columns of ``market_bars`` that come from the dataset; ``MARKET_BARS`` follow."""
 
 Table = dict[str, npt.NDArray[Any]]
+Columns = Mapping[str, npt.NDArray[Any]]
+"""A table that is only read, of which some columns may do."""
 
 _EVENTS: Final[dict[str, str]] = {name: "int64" if name in EVENT_INTS else "float64" for name in EVENT_COLUMNS}
 _SCHEMAS: Final[dict[str, dict[str, str]]] = {
@@ -398,13 +404,25 @@ def read_table(path: Path, table: str | None = None, columns: Collection[str] = 
             raise RecordError(f"{file}: columns {part.column_names} are not {wanted}")
     whole = found[0] if len(found) == 1 else pa.concat_tables(found)
     read = {name: _values(whole[name], schema[name]) for name in wanted}
-    if parts and wanted[0] in _NUMBERS:  # parts tell them when they are done
+    if parts and wanted[0] == NUMBERS.get(path.stem):
         order = np.argsort(read[wanted[0]], kind="stable")
         read = {name: column[order] for name, column in read.items()}
     return read
 
 
-_NUMBERS: Final = ("order_id", "trade_id")
+NUMBERS: Final = {"orders": "order_id", "trades": "trade_id"}
+"""By which the rows of a table are in order where parts tell them when they are done; each counts from 0."""
+
+
+def rows_of(path: Path) -> int:
+    """Return how many rows a file has.
+
+    Raises
+    ------
+    RecordError
+        Naming the file that is missing or damaged.
+    """
+    return int(_opened(path).metadata.num_rows)
 
 
 def _values(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
@@ -421,7 +439,14 @@ def _values(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
 
 def _open(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
-        return pq.ParquetFile(path).read(columns)
+        return _opened(path).read(columns)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
     except FileNotFoundError as error:
         raise RecordError(f"{path} is missing: {path.parent} is not a run folder") from error
     except (pa.ArrowInvalid, OSError) as error:

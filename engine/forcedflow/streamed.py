@@ -22,14 +22,14 @@ from forcedflow.errors import SettingsError
 from forcedflow.ledger import add_trials
 from forcedflow.market.stream import CHUNK
 from forcedflow.market.tape import liquidated
-from forcedflow.parts import write_replay
-from forcedflow.record import FILES, Result, complete, read_table, reopen
-from forcedflow.report.cost_measures import capacity
-from forcedflow.report.definitions import HORIZONS
+from forcedflow.parts import Parted, write_replay
+from forcedflow.record import FILES, Result, complete, reopen
+from forcedflow.report.cost_measures import capacity, impact_at
 from forcedflow.report.equity_measures import streamed_curve
-from forcedflow.report.map_measures import liquidation_distance, place_measures
+from forcedflow.report.map_measures import EDGES, liquidation_distance, place_measures, places, stopped_then_target
 from forcedflow.report.scorecard import streamed_scorecard
-from forcedflow.tables import EventKind, Events
+from forcedflow.report.trade_measures import edge_ratios
+from forcedflow.tables import EventKind
 from forcedflow.trading.account import with_venue_fees
 from forcedflow.trading.exchange import Exchange, traded_venue
 from forcedflow.trading.strategy import make_strategy
@@ -38,19 +38,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from forcedflow.data.series import Dataset
+    from forcedflow.kernels import BoolArray
     from forcedflow.record import Table
     from forcedflow.tables import FloatArray, IntArray
 
 __all__ = ["LEFT_OUT", "run_streamed"]
 
-LEFT_OUT: Final = (
-    *(f"edge_ratio_{horizon}" for horizon in HORIZONS),
-    "stopped_then_target",
-    "stopped_then_target_chance",
-    "opposing_fuel",
-    "supporting_fuel",
-)
-"""Measures that look at bars long after a trade's, or at pictures of the map."""
+LEFT_OUT: Final = ("opposing_fuel", "supporting_fuel")
+"""Measures that look at pictures of the map."""
 
 
 def run_streamed(
@@ -65,7 +60,8 @@ def run_streamed(
     """Replay a dataset of any length, trade a plan strategy on it, and write the record, in constant memory.
 
     The folder is a record, as :func:`forcedflow.load_run` reads it, once this returns; a job that was killed goes on.
-    Memory grows with the trades, not with the bars. The setting counts as tried.
+    Memory does not grow with the bars; with the trades, by some numbers of eight bytes each. The setting counts
+    as tried.
 
     Parameters
     ----------
@@ -112,27 +108,26 @@ def run_streamed(
         resume=resume,
         progress=progress,
     )
-    seen = _Seen.of(target)
-    trades, fills = seen.trades, seen.fills
-    around = seen.measures()
-    priced = np.zeros(len(fills["bar"]), np.bool_)
-    if head.counts_ticks:
-        around["capacity"] = math.nan  # there is no volume to trade against
-    else:
-        priced = (seen.at_fills["vol_long"] > 0.0) & (seen.at_fills["volume_average"] > 0.0)
-    unpriced = int(np.count_nonzero(~priced)) if account.impact > 0.0 else 0
+    tables = {name: Parted(target, name) for name in FILES}
+    trades, fills = tables["trades"], tables["fills"]
+    seen = _Seen.of(tables, ticks=head.counts_ticks)
+    ended, stopped = ~trades.same("exit_reason", "open"), trades.same("exit_reason", "stop")
+    around = _around(tables, ended, stopped) | {"liquidation_distance": seen.distance}
+    # Without volume there is nothing to trade against.
+    around["capacity"] = math.nan if head.counts_ticks else capacity(trades, fills, seen.impacts)
+    unpriced = seen.unpriced if account.impact > 0.0 else 0
     ambiguous = len(np.unique(trades["exit_bar"][trades["ambiguous"]]))
     start, venue = int(head.bars.ts[0]), traded_venue(head)
     rate = seen.swept / (seen.known * head.bars.interval / DAY) if seen.known else None
     warnings = [
         *written.notes,
         *fee_notes,
-        *map_warnings(config.market, rate, seen.coverage, seen.at_entries),
+        *map_warnings(config.market, rate, seen.coverage, seen.least_at_entry),
         *trading_warnings(fills, unpriced, ambiguous, contrasted=True),
-        f"streamed: without blind contrasts, tearsheet, reopened_share, {', '.join(LEFT_OUT)}",
+        f"streamed: without blind contrasts, tearsheet, snapshots of the map, reopened_share, {', '.join(LEFT_OUT)}",
     ]
     result = Result(
-        config=with_facts(config, strategy, seen.data_hash(head)),
+        config=with_facts(config, strategy, _data_hash(tables["bars"], head)),
         summary=described(head)
         | {
             "from": time_text(start),
@@ -143,15 +138,17 @@ def run_streamed(
             "implied_liquidation_rate": rate,
             "reopened_share": None,
             "events": {kind.title: int(seen.kinds[kind]) for kind in EventKind},
-            "trades": len(trades["trade_id"]),
+            "trades": trades.rows,
             "face": Exchange(head.bars, venue=venue).face,
             "ambiguous_bars": ambiguous,
             "warnings": [*dict.fromkeys(warnings)],
         },
         scorecard=streamed_scorecard(
-            streamed_curve(_parts(target, "equity"), account.cash, start, head.calendar),
+            streamed_curve(tables["equity"].parts("ts", "equity", "position"), account.cash, start, head.calendar),
             trades,
+            ended,
             fills,
+            fills.same("reason", "liquidation"),
             initial=account.cash,
             trials=config.trials,
             around=around,
@@ -164,131 +161,105 @@ def run_streamed(
     return result
 
 
-def _parts(folder: Path, table: str) -> Iterator[Table]:
-    """Yield a table part by part."""
-    for part in sorted(folder.glob(f"{table}-*.parquet")):
-        yield read_table(part, table)
+def _around(tables: Mapping[str, Parted], ended: BoolArray, stopped: BoolArray) -> dict[str, float | int]:
+    """Return the measures that need the market around the trades, as far as parts tell them."""
+    trades, bars, market = (tables[name] for name in ("trades", "bars", "market_bars"))
+    joined = (prices | own for prices, own in _abreast((bars, "high low"), (market, "atr")))
+    share, chance = stopped_then_target(trades, ended, stopped, bars.parts("high", "low"))
+    return {
+        **edge_ratios(trades, joined),
+        **place_measures(trades, ended, stopped, places(trades, tables["orders"], tables["events"].parts(*EDGES))),
+        "stopped_then_target": share,
+        "stopped_then_target_chance": chance,
+    }
 
 
-_NEEDED: Final = {
-    "orders": "order_id event",
-    "fills": "bar qty price reason fee spread_cost impact_cost forced_qty shortfall",
-    "trades": "trade_id order_id side entry_bar entry_price stop exit_bar exit_reason gross funding net r mae_r mfe_r "
-    "bars_held ambiguous",
-}
-"""Columns that the scorecard reads: what there is of them in memory grows with the trades."""
+def _abreast(*wanted: tuple[Parted, str]) -> Iterator[tuple[Table, ...]]:
+    """Yield columns of several tables, whose parts are of the same bars."""
+    return zip(*(table.parts(*columns.split()) for table, columns in wanted), strict=True)
+
+
+def _data_hash(bars: Parted, head: Dataset) -> str:
+    """Hash the bars, whatever their parts, and the files that they and the venues' series came from."""
+    hashes = [hashlib.sha256() for _ in bars]
+    for part in bars.parts():
+        for hashed, column in zip(hashes, part.values(), strict=True):
+            hashed.update(column.tobytes())
+    texts = [f"streamed {head.bars.interval}", *(hashed.hexdigest() for hashed in hashes)]
+    texts += [f"{venue.venue} {venue.symbol} {venue.contract}" for venue in head.venues]
+    texts += [digest for _, digest in head.files]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """What one look at the parts of a record tells."""
+    """What one look at the parts of a record tells of the market, and of the account in it."""
 
-    orders: Table
-    fills: Table
-    trades: Table
-    asked: Events
-    """Rows of the tape that asked for what was traded."""
-    asked_rows: IntArray
-    """Their numbers."""
-    at_fills: Table
-    """Columns ``vol_long`` and ``volume_average`` at each fill."""
-    at_entries: FloatArray
-    """Located share of open interest at the entries of trades."""
-    digests: list[str]
-    """Of the columns of the bars."""
     kinds: IntArray
     """Events by kind."""
     end: int
+    """Close of the last bar."""
     coverage: float
     located: float
     """Sum of coverage over the bars."""
+    least_at_entry: FloatArray
+    """Least located share of open interest at an entry, shape (1,), or (0,) where there was none."""
     swept: float
     known: int
     """As :func:`~.market.tape.liquidated` returns them."""
     distance: float
     """Least distance from own liquidation."""
+    impacts: FloatArray
+    """As :func:`~.report.cost_measures.impact_at` returns them."""
+    unpriced: int
+    """Fills before which volume or volatility is not known."""
 
     @classmethod
-    def of(cls, folder: Path) -> _Seen:
-        orders, fills, trades = (
-            read_table(folder / f"{name}.parquet", columns=needed.split()) for name, needed in _NEEDED.items()
-        )
-        rows = np.unique(orders["event"][trades["order_id"]])
-        rows = rows[rows >= 0]
-        entries = np.sort(trades["entry_bar"])
-        hashes = [hashlib.sha256() for _ in FILES["bars"]]
+    def of(cls, tables: Mapping[str, Parted], *, ticks: bool) -> _Seen:
+        entries = tables["trades"]["entry_bar"]  # ascending
         kinds = np.zeros(max(EventKind) + 1, np.int64)
-        asked, at_fills, at_entries = [], [], []
-        first = first_event = known = end = 0
+        impacts: list[FloatArray] = []
+        first = known = end = unpriced = 0
         located = swept = coverage = 0.0
-        distance = math.nan
+        least, distance = math.inf, math.nan
         last: Table = {}
-        names = ("equity", "bars", "market_bars", "events")
-        for equity, bars, market, events in zip(*(_parts(folder, name) for name in names), strict=True):
-            stop, stop_event = first + len(bars["ts"]), first_event + len(events["kind"])
-            for hashed, column in zip(hashes, bars.values(), strict=True):
-                hashed.update(column.tobytes())
+        for events in tables["events"].parts("kind"):
             kinds += np.bincount(events["kind"], minlength=len(kinds))
-            asked.append(_taken(events, rows[_inside(rows, first_event, stop_event)] - first_event))
-            liquidity = {name: market[name] for name in ("vol_long", "volume_average")}
-            at_fills.append(_taken(liquidity, fills["bar"][_inside(fills["bar"], first, stop)] - first))
+        for equity, bars, market, fills in _abreast(
+            (tables["equity"], "ts liquidation"),
+            (tables["bars"], "high low close"),
+            (tables["market_bars"], _MARKET),
+            (tables["fills"], "bar qty price"),
+        ):
+            stop = first + len(bars["high"])
+            filled = fills | {"bar": fills["bar"] - first}
+            impacts.append(impact_at(filled, market))
+            priced = (market["vol_long"][filled["bar"]] > 0.0) & (market["volume_average"][filled["bar"]] > 0.0)
+            unpriced += len(priced) - (0 if ticks else int(np.count_nonzero(priced)))
             covered = (market["coverage_long"] + market["coverage_short"]) / 2
-            at_entries.append(covered[entries[_inside(entries, first, stop)] - first])
+            entered = entries[slice(*np.searchsorted(entries, (first, stop)).tolist())]
+            least = min(least, float(covered[entered - first].min(initial=math.inf)))
             located, coverage = located + float(covered.sum()), float(covered[-1])
             more, bars_more = liquidated(market, float(last["oi"][0] if last else market["oi"][0]))
             swept, known = swept + more, known + bars_more
-            own = {"liquidation": equity["liquidation"], "atr": market["atr"], "oi": market["oi"]}
-            own |= {name: bars[name] for name in ("high", "low", "close")}
+            own = {"liquidation": equity["liquidation"], "atr": market["atr"], "oi": market["oi"], **bars}
             joined = {name: np.append(last[name], column) for name, column in own.items()} if last else own
             numbered = joined | {"bar": np.arange(len(joined["oi"]))}
             distance = float(np.fmin(distance, liquidation_distance(numbered, numbered)))
             last = {name: column[-1:].copy() for name, column in own.items()}
-            first, first_event, end = stop, stop_event, int(equity["ts"][-1])
+            first, end = stop, int(equity["ts"][-1])
         return cls(
-            orders=orders,
-            fills=fills,
-            trades=trades,
-            asked=Events(**_joined(asked)),
-            asked_rows=rows,
-            at_fills=_joined(at_fills),
-            at_entries=np.concatenate(at_entries),
-            digests=[hashed.hexdigest() for hashed in hashes],
             kinds=kinds,
             end=end,
             coverage=coverage,
             located=located,
+            least_at_entry=np.array([least] if len(entries) else []),
             swept=swept,
             known=known,
             distance=distance,
+            impacts=np.concatenate(impacts),
+            unpriced=unpriced,
         )
 
-    def data_hash(self, head: Dataset) -> str:
-        """Hash the bars, whatever their parts, and the files that they and the venues' series came from."""
-        texts = [f"streamed {head.bars.interval}", *self.digests]
-        texts += [f"{venue.venue} {venue.symbol} {venue.contract}" for venue in head.venues]
-        texts += [digest for _, digest in head.files]
-        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
-    def measures(self) -> dict[str, float | int]:
-        """Return the measures that need the market around the trades, as far as parts tell them."""
-        event = self.orders["event"]
-        asked = {"event": np.where(event < 0, -1, np.searchsorted(self.asked_rows, event))}
-        by_fill = {**self.fills, "bar": np.arange(len(self.fills["bar"]))}
-        return {
-            **place_measures(self.trades, asked, self.asked),
-            "liquidation_distance": self.distance,
-            "capacity": capacity(self.trades, by_fill, self.at_fills),
-        }
-
-
-def _inside(numbers: IntArray, first: int, stop: int) -> slice:
-    """Return which of ascending numbers lie in [first, stop)."""
-    return slice(*np.searchsorted(numbers, (first, stop)).tolist())
-
-
-def _taken(table: Table, rows: IntArray) -> Table:
-    return {name: column[rows] for name, column in table.items()}
-
-
-def _joined(tables: list[Table]) -> Table:
-    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+_MARKET: Final = "oi coverage_long coverage_short swept_long_liq swept_short_liq atr vol_long volume_average"

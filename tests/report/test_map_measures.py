@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forcedflow.record import Run
-from forcedflow.report.cost_measures import capacity, cost_measures, slippage_saved
+from forcedflow.record import Run, Table
+from forcedflow.report.cost_measures import capacity, cost_measures, impact_at, slippage_saved
 from forcedflow.report.map_measures import (
+    EDGES,
     MapContext,
     fuel_ahead,
     liquidation_distance,
@@ -18,7 +19,7 @@ from forcedflow.report.map_measures import (
     places,
     stopped_then_target,
 )
-from forcedflow.report.trade_measures import edge_ratio
+from forcedflow.report.trade_measures import closed, edge_ratios
 from forcedflow.tables import EVENT_COLUMNS, EVENT_INTS, FILLS, ORDERS, TRADES, Events, MapSnapshots
 from report.synthetic import table
 
@@ -76,7 +77,8 @@ CONTEXT = MapContext(
 
 
 def test_places_by_hand() -> None:
-    where = places(CASES, CONTEXT.orders, CONTEXT.events)
+    edges = {name: getattr(CONTEXT.events, name) for name in EDGES}
+    where = places(CASES, CONTEXT.orders, [edges])
     assert where.known.tolist() == [True, True, True, False]
     assert where.entry_inside.tolist() == [True, False, False, False]
     assert where.stop_inside.tolist() == [False, True, True, False]
@@ -102,7 +104,11 @@ def stopped(high: list[float], low: list[float], side: int = 1, held: int = 10) 
             "exit_bar": [0], "exit_reason": ["stop"], "bars_held": [held],
         },
     )  # fmt: skip
-    return stopped_then_target(trade, bars(high, low))
+    return _stopped_then_target(trade, bars(high, low))
+
+
+def _stopped_then_target(trades: Table, market: Table) -> tuple[float, float]:
+    return stopped_then_target(trades, closed(trades), trades["exit_reason"] == "stop", [market])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,7 @@ def test_stopped_and_then_ends_with_the_longest_trade() -> None:
     assert stopped([99, 101, 101, 104], [97, 97, 97, 99], held=2)[0] == 0.0
     assert stopped([99, 101, 101, 104], [97, 97, 97, 99], held=3)[0] == 1.0
     nothing = table(TRADES, {"exit_reason": ["target"], "target": [1.0], "bars_held": [1]})
-    assert np.isnan(stopped_then_target(nothing, bars([1.0], [1.0]))).all()
+    assert np.isnan(_stopped_then_target(nothing, bars([1.0], [1.0]))).all()
 
 
 def test_chance_of_stopped_and_then_is_what_a_random_walk_does() -> None:
@@ -163,18 +169,20 @@ def test_the_edge_ratio_by_hand() -> None:
     trade = table(TRADES, {"side": [1, -1], "entry_bar": [0, 1], "entry_price": [100.0, 100.0]})
     market = bars([150, 103, 102, 101], [50, 99, 98, 97])
     # two bars on: the long saw 103 and 98; the short (bars 2 and 3) 97 and 102; the entry bar's 150 and 50 are not seen
-    assert edge_ratio(trade, market, 2) == pytest.approx((3 + 3) / (2 + 2))
-    assert edge_ratio(trade, market, 3) == pytest.approx(3 / 3)  # the short has no third bar
-    assert math.isnan(edge_ratio(trade, market, 4))
+    found = edge_ratios(trade, [market], (2, 3, 4))
+    assert found["edge_ratio_2"] == pytest.approx((3 + 3) / (2 + 2))
+    assert found["edge_ratio_3"] == pytest.approx(3 / 3)  # the short has no third bar
+    assert math.isnan(found["edge_ratio_4"])
 
 
 def test_capacity_by_hand() -> None:
     trades = table(TRADES, {"net": [30.0], "gross": [40.0]})
     fills = table(FILLS, {"qty": [4.0, 4.0], "price": [100.0, 100.0], "bar": [0, 1], "impact_cost": [1.0, 1.0]})
     # sqrt(4 / 100) of 2% volatility on a notional of 400 is 1.6, twice; (30 + 2) / 3.2 = 10
-    assert capacity(trades, fills, bars([1.0, 1.0], [1.0, 1.0])) == pytest.approx(100.0)
+    impacts = impact_at(fills, bars([1.0, 1.0], [1.0, 1.0]))
+    assert capacity(trades, fills, impacts) == pytest.approx(100.0)
     lost = trades | {"net": np.array([-30.0])}
-    assert capacity(lost, fills, bars([1.0, 1.0], [1.0, 1.0])) == 0.0
+    assert capacity(lost, fills, impacts) == 0.0
 
 
 def test_the_bridge_adds_up(run: Run) -> None:

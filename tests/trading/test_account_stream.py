@@ -132,13 +132,15 @@ def test_groups_are_remembered_only_where_they_were_traded() -> None:
 
 def test_groups_that_are_over_take_eight_bytes_each() -> None:
     """Of any numbers, since a plan may number its groups as it likes."""
-    rng, over, known = np.random.default_rng(3), np.zeros(0, np.int64), set()
+    rng, over = np.random.default_rng(3), np.zeros(0, np.int64)
+    known: set[int] = set()
     for count in (0, 1, 500, 0, 500):
         groups = np.unique(np.concatenate((rng.integers(-(2**63), 2**63, count), rng.integers(-200, 200, count))))
         assert _among(groups, over).tolist() == [group in known for group in groups.tolist()]
         over, known = _with(over, groups), known | set(groups.tolist())
         assert over.tolist() == sorted(known)
-        assert (over.dtype, over.nbytes) == (np.int64, 8 * len(known))
+        assert over.dtype == np.int64
+        assert over.nbytes == 8 * len(known)
 
 
 @pytest.mark.skipif(not JIT, reason="twelve thousand bars take minutes without compiled code")

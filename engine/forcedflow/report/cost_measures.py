@@ -9,16 +9,16 @@ import numpy as np
 
 if TYPE_CHECKING:
     from forcedflow.kernels import BoolArray
-    from forcedflow.record import Table
+    from forcedflow.record import Columns
     from forcedflow.tables import FloatArray
 
-__all__ = ["BRIDGE", "capacity", "cost_measures", "slippage_saved"]
+__all__ = ["BRIDGE", "capacity", "cost_measures", "impact_at", "slippage_saved"]
 
 BRIDGE: Final = ("fees", "spread", "impact", "funding", "liquidation")
 """What lies between gross and net, in the order in which it is shown."""
 
 
-def cost_measures(trades: Table, fills: Table, own: BoolArray, initial: float) -> dict[str, float]:
+def cost_measures(trades: Columns, fills: Columns, own: BoolArray, initial: float) -> dict[str, float]:
     """Measure what all fills cost; funding and liquidation fees are NaN where the account knows neither.
 
     ``trades["funding"]`` is received, negative where paid. The fee of an own liquidation's fill holds the venue's
@@ -44,18 +44,19 @@ def cost_measures(trades: Table, fills: Table, own: BoolArray, initial: float) -
     }
 
 
-def slippage_saved(fills: Table) -> float:
+def slippage_saved(fills: Columns) -> float:
     """Return the impact that quantity filled on forced flow did not pay, by the square-root law of the rest.
 
     A fill of ``qty`` of which ``forced`` met forced flow paid for ``qty - forced``; the whole would have paid
     ``(qty / (qty - forced)) ** 1.5`` times as much.
     """
-    paying = (fills["impact_cost"] > 0.0) & (fills["forced_qty"] > 0.0) & (fills["forced_qty"] < fills["qty"])
-    qty, forced = fills["qty"][paying], fills["forced_qty"][paying]
-    return float((fills["impact_cost"][paying] * ((qty / (qty - forced)) ** 1.5 - 1.0)).sum())
+    impact, qty, forced = (fills[name] for name in ("impact_cost", "qty", "forced_qty"))
+    paying = (impact > 0.0) & (forced > 0.0) & (forced < qty)
+    impact, qty, forced = impact[paying], qty[paying], forced[paying]
+    return float((impact * ((qty / (qty - forced)) ** 1.5 - 1.0)).sum())
 
 
-def capacity(trades: Table, fills: Table, bars: Table) -> float:
+def capacity(trades: Columns, fills: Columns, impacts: FloatArray) -> float:
     """Return the multiple of the traded sizes at which square-root impact takes the whole net result.
 
     Costs of ``k`` times the sizes grow by ``k ** 1.5``, the result without impact by ``k``. NaN where nothing filled or
@@ -63,15 +64,28 @@ def capacity(trades: Table, fills: Table, bars: Table) -> float:
 
     Parameters
     ----------
+    impacts
+        Of the fills in order (:func:`impact_at`).
+    """
+    impact = float(impacts.sum())
+    if not impact > 0.0:
+        return math.nan
+    edge = float(trades["net"].sum()) + float(fills["impact_cost"].sum())
+    return (max(edge, 0.0) / impact) ** 2
+
+
+def impact_at(fills: Columns, bars: Columns) -> FloatArray:
+    """Return the square-root impact of each fill whose volume is known, at full size, quote currency.
+
+    Parameters
+    ----------
+    fills
+        Columns ``bar``, ``qty`` and ``price``.
     bars
         Columns ``vol_long`` (volatility of a bar, log price) and ``volume_average`` (base units), both before the bar.
     """
     volume: FloatArray = bars["volume_average"][fills["bar"]]
     known = volume > 0.0
-    share = np.sqrt(fills["qty"][known] / volume[known])
-    notional = fills["qty"][known] * fills["price"][known]
-    impact = float((bars["vol_long"][fills["bar"]][known] * share * notional).sum())
-    if not impact > 0.0:
-        return math.nan
-    edge = float(trades["net"].sum()) + float(fills["impact_cost"].sum())
-    return (max(edge, 0.0) / impact) ** 2
+    bar, qty = fills["bar"][known], fills["qty"][known]
+    impacts: FloatArray = bars["vol_long"][bar] * np.sqrt(qty / volume[known]) * (qty * fills["price"][known])
+    return impacts

@@ -17,12 +17,15 @@ from forcedflow.kernels import measures
 from forcedflow.report.trade_measures import closed, finite
 
 if TYPE_CHECKING:
-    from forcedflow.record import Table
+    from collections.abc import Iterable
+
+    from forcedflow.record import Columns, Table
     from forcedflow.tables import Events, FloatArray, IntArray, MapSnapshots
 
     _Mask = npt.NDArray[np.bool_]
 
 __all__ = [
+    "EDGES",
     "MapContext",
     "Places",
     "fuel_ahead",
@@ -33,7 +36,9 @@ __all__ = [
     "stopped_then_target",
 ]
 
-_EDGES: Final = (("near", "far"), ("above_near", "above_far"), ("below_near", "below_far"))
+_ZONES: Final = (("near", "far"), ("above_near", "above_far"), ("below_near", "below_far"))
+EDGES: Final = tuple(name for zone in _ZONES for name in zone)
+"""Columns of an event that say where the zones are that it carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,11 @@ class Places:
 
 def map_measures(trades: Table, context: MapContext) -> dict[str, float]:
     """Measure closed trades against the map that their orders knew."""
-    share, chance = stopped_then_target(trades, context.market_bars)
+    ended, stopped = closed(trades), trades["exit_reason"] == "stop"
+    share, chance = stopped_then_target(trades, ended, stopped, [context.market_bars])
     opposing, supporting = fuel_ahead(trades, context)
-    return place_measures(trades, context.orders, context.events) | {
+    where = places(trades, context.orders, [{name: getattr(context.events, name) for name in EDGES}])
+    return place_measures(trades, ended, stopped, where) | {
         "stopped_then_target": share,
         "stopped_then_target_chance": chance,
         "opposing_fuel": opposing,
@@ -72,11 +79,18 @@ def map_measures(trades: Table, context: MapContext) -> dict[str, float]:
     }
 
 
-def place_measures(trades: Table, orders: Table, events: Events) -> dict[str, float]:
-    """Measure what came of closed trades by where they stood among the zones that their orders knew."""
-    ended = closed(trades)
-    where = places(trades, orders, events)
-    stopped = trades["exit_reason"] == "stop"
+def place_measures(trades: Columns, ended: _Mask, stopped: _Mask, where: Places) -> dict[str, float]:
+    """Measure what came of closed trades by where they stood among the zones that their orders knew.
+
+    Parameters
+    ----------
+    trades
+        Columns ``stop``, ``r`` and ``mae_r``.
+    ended, stopped
+        Which of them are closed, and which by their stop.
+    where
+        What :func:`places` says of them.
+    """
     with_stop = np.isfinite(trades["stop"]) & where.known
     r, mae = trades["r"], trades["mae_r"]
     inside, outside = ended & where.known & where.entry_inside, ended & where.known & ~where.entry_inside
@@ -94,23 +108,37 @@ def place_measures(trades: Table, orders: Table, events: Events) -> dict[str, fl
     }
 
 
-def places(trades: Table, orders: Table, events: Events) -> Places:
-    """Tell where entries and stops stood among the zones that the ordering event carried."""
+def places(trades: Columns, orders: Columns, events: Iterable[Columns]) -> Places:
+    """Tell where entries and stops stood among the zones that the ordering event carried.
+
+    Parameters
+    ----------
+    trades
+        Columns ``order_id``, ``side``, ``entry_price`` and ``stop``.
+    orders
+        Column ``event``.
+    events
+        Columns ``EDGES``, in one table or in parts one after another.
+    """
     row = orders["event"][trades["order_id"]]
-    known = row >= 0
     entry, stop, side = trades["entry_price"], trades["stop"], trades["side"]
     entry_inside, stop_inside, stop_beyond = np.zeros((3, len(row)), dtype=bool)
-    for one, other in _EDGES:
-        edges = np.full((2, len(row)), np.nan)
-        edges[:, known] = (getattr(events, one)[row[known]], getattr(events, other)[row[known]])
-        low, high = edges.min(axis=0), edges.max(axis=0)  # NaN where there is no zone: then nothing holds
-        entry_inside |= (low <= entry) & (entry <= high)
-        stop_inside |= (low <= stop) & (stop <= high)
-        stop_beyond |= np.where(side > 0, (stop < low) & (low < entry), (entry < high) & (high < stop))
-    return Places(known, entry_inside, stop_inside, stop_beyond & ~stop_inside)
+    first = 0
+    for part in events:
+        here = np.flatnonzero((row >= first) & (row < first + len(part["near"])))
+        for zone in _ZONES:
+            edges = np.stack([part[name][row[here] - first] for name in zone])
+            low, high = edges.min(axis=0), edges.max(axis=0)  # NaN where there is no zone: then nothing holds
+            begun, ends = entry[here], stop[here]
+            entry_inside[here] |= (low <= begun) & (begun <= high)
+            stop_inside[here] |= (low <= ends) & (ends <= high)
+            below, above = (ends < low) & (low < begun), (begun < high) & (high < ends)
+            stop_beyond[here] |= np.where(side[here] > 0, below, above)
+        first += len(part["near"])
+    return Places(row >= 0, entry_inside, stop_inside, stop_beyond & ~stop_inside)
 
 
-def stopped_then_target(trades: Table, bars: Table) -> tuple[float, float]:
+def stopped_then_target(trades: Columns, ended: _Mask, stopped: _Mask, bars: Iterable[Columns]) -> tuple[float, float]:
     """Return the share of stopped trades whose target traded afterwards, and what a price without memory would give.
 
     From the bar after the exit, for as long as the run's longest closed trade: the target counts if it is touched
@@ -118,26 +146,61 @@ def stopped_then_target(trades: Table, bars: Table) -> tuple[float, float]:
 
     Parameters
     ----------
+    trades
+        Columns ``side``, ``entry_price``, ``stop``, ``target``, ``exit_bar`` and ``bars_held``.
+    ended, stopped
+        Which of them are closed, and which by their stop.
     bars
-        Columns ``high`` and ``low``.
+        Columns ``high`` and ``low``, in one table or in parts one after another.
     """
-    chosen = (trades["exit_reason"] == "stop") & np.isfinite(trades["target"])
+    chosen = stopped & np.isfinite(trades["target"])
     if not chosen.any():
         return math.nan, math.nan
-    window = max(int(trades["bars_held"][closed(trades)].max()), 1)
-    risk = np.abs(trades["entry_price"] - trades["stop"])[chosen]
-    way = np.abs(trades["target"] - trades["stop"])[chosen]
-    side = trades["side"][chosen]
-    beyond = trades["stop"][chosen] - side * risk
-    reached = []
-    for bar, sign, target, bound in zip(
-        trades["exit_bar"][chosen], side, trades["target"][chosen], beyond, strict=True
-    ):
-        after = slice(bar + 1, bar + 1 + window)
-        high, low = bars["high"][after], bars["low"][after]
-        hit, lost = (high >= target, low <= bound) if sign > 0 else (low <= target, high >= bound)
-        reached.append(_first(hit) < _first(lost))
-    return measures.mean(np.array(reached, dtype=np.float64)), measures.mean(risk / (risk + way))
+    window = max(int(trades["bars_held"][ended].max()), 1)
+    entry, stop, target, side = (trades[name][chosen] for name in ("entry_price", "stop", "target", "side"))
+    risk, way = np.abs(entry - stop), np.abs(target - stop)
+    reached = _reached(trades["exit_bar"][chosen], side, target, stop - side * risk, window, bars)
+    return reached / len(side), measures.mean(risk / (risk + way))
+
+
+def _reached(
+    bar: IntArray, side: IntArray, target: FloatArray, bound: FloatArray, window: int, parts: Iterable[Columns]
+) -> int:
+    """Count how often ``target`` trades before ``bound`` does, in so many bars after ``bar``."""
+    order = np.argsort(bar, kind="stable")
+    long = side > 0
+    up, down = np.where(long, target, bound), np.where(long, bound, target)
+    count = begun = first = 0
+    waiting: list[int] = []
+    for part in parts:
+        high, low = part["high"], part["low"]
+        end = first + len(high)
+        due = int(np.searchsorted(bar, end - 1, sorter=order))  # of a trade that left in the last bar none is here
+        waiting += order[begun:due].tolist()
+        begun, still = due, []
+        for trade in waiting:
+            start, stop = max(int(bar[trade]) + 1, first), min(int(bar[trade]) + 1 + window, end)
+            hit = _first_touch(high, low, up[trade], down[trade], start - first, stop - first)
+            if hit >= 0:
+                is_up, is_down = high[hit] >= up[trade], low[hit] <= down[trade]
+                count += bool((is_up and not is_down) if long[trade] else (is_down and not is_up))
+            elif stop == end:
+                still.append(trade)
+        waiting, first = still, end
+    return count
+
+
+def _first_touch(high: FloatArray, low: FloatArray, up: float, down: float, start: int, stop: int) -> int:
+    """Return the first bar of [start, stop) that reaches a level, -1 for none; most are near, so few are looked at."""
+    few = 32
+    while start < stop:
+        rows = slice(start, min(start + few, stop))
+        touched = (high[rows] >= up) | (low[rows] <= down)
+        at = int(touched.argmax())
+        if touched[at]:
+            return start + at
+        start, few = rows.stop, 4 * few
+    return -1
 
 
 def fuel_ahead(trades: Table, context: MapContext) -> tuple[float, float]:
@@ -204,11 +267,6 @@ def _edge(price: FloatArray, shots: MapSnapshots) -> IntArray:
     border = np.rint(np.log(price) / shots.bin_width + 0.5).astype(np.int64) - shots.bins[0]
     clipped: IntArray = np.clip(border, 0, len(shots.bins))
     return clipped
-
-
-def _first(hits: _Mask) -> int:
-    """Return where the first hit is, past the end where there is none."""
-    return int(np.argmax(hits)) if hits.any() else len(hits)
 
 
 def _share(hits: _Mask) -> float:

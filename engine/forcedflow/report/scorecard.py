@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forcedflow.kernels import measures
 from forcedflow.report import chance
-from forcedflow.report.cost_measures import capacity, cost_measures
+from forcedflow.report.cost_measures import capacity, cost_measures, impact_at
 from forcedflow.report.definitions import MEASURES, RUIN
 from forcedflow.report.equity_measures import (
     Calendar,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from forcedflow.kernels import BoolArray
-    from forcedflow.record import Table
+    from forcedflow.record import Columns, Table
 
 __all__ = ["Calendar", "Curve", "MapContext", "Reckoning", "scorecard", "streamed_scorecard", "swept_scorecard"]
 
@@ -72,19 +72,21 @@ def scorecard(
     own = fills["reason"] == "liquidation"
     found = _measured(curve, trades, closed(trades), fills, own, initial, trials, trial_deviation, _AS_THEY_ARE)
     if context is not None:
-        found |= edge_ratios(trades, context.market_bars)
+        found |= edge_ratios(trades, [context.market_bars])
         found |= map_measures(trades, context)
         found["liquidation_distance"] = liquidation_distance(equity, context.market_bars)
         found["ruin"] = _ruin(curve)
         if not context.counts_ticks:
-            found["capacity"] = capacity(trades, fills, context.market_bars)
+            found["capacity"] = capacity(trades, fills, impact_at(fills, context.market_bars))
     return _card(found)
 
 
 def streamed_scorecard(
     curve: Curve,
-    trades: Table,
-    fills: Table,
+    trades: Columns,
+    ended: BoolArray,
+    fills: Columns,
+    own: BoolArray,
     *,
     initial: float,
     trials: int,
@@ -96,13 +98,14 @@ def streamed_scorecard(
     ----------
     curve
         Of the account (:func:`~.equity_measures.streamed_curve`).
-    trades, fills, initial, trials
+    trades, ended, fills, own
+        As :func:`swept_scorecard` takes them.
+    initial, trials
         As :func:`scorecard` takes them.
     around
         Measures that need the market around the trades, as far as they are known.
     """
-    own = fills["reason"] == "liquidation"
-    found = _measured(curve, trades, closed(trades), fills, own, initial, trials, None, _AS_THEY_ARE)
+    found = _measured(curve, trades, ended, fills, own, initial, trials, None, _AS_THEY_ARE)
     return _card({**found, **around, "ruin": _ruin(curve)})
 
 
@@ -152,9 +155,9 @@ def swept_scorecard(
 
 def _measured(
     curve: Curve,
-    trades: Table,
+    trades: Columns,
     ended: BoolArray,
-    fills: Table,
+    fills: Columns,
     own: BoolArray,
     initial: float,
     trials: int,
