@@ -1,16 +1,16 @@
 """Memory and time of a long replay from Parquet: ``python tests/benchmarks/long_stream.py BARS [--record]`` says them.
 
-The tape is traded as it streams, by a setting that trades every channel's break; with ``--record`` by the command that
-writes the record, ``ff.run_streamed``. The data, a bounded random walk with open interest at every tenth bar, are made
-in a temporary folder and removed; the stream runs in a process of its own, so that its peak memory is only its own.
-Bars are of 30 s: a hundred million of a minute would take longer than the times that a dataset may have.
+The tape is traded as it streams, by a setting that trades every channel's break; with ``--record`` by the command
+``forcedflow run --stream``, which writes the record and scores it. The data, a bounded random walk with open interest
+at every tenth bar, are made in a temporary folder and removed; the stream runs in a process of its own, so that its
+peak memory is only its own, once what it needs was compiled by another. Bars are of 30 s: a hundred million of a minute
+would take longer than the times that a dataset may have.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -82,16 +82,6 @@ def make(folder: Path, bars: int) -> Path:
     return description
 
 
-def measure(description: str, recorded: bool) -> dict[str, float]:
-    """Stream it in this process, so many bars at a time as is usual."""
-    trade("simulated")  # compiled, or loaded
-    begin = time.perf_counter()
-    counts = record(description) if recorded else trade(description)
-    seconds = time.perf_counter() - begin
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return counts | {"seconds": round(seconds, 1), "peak_rss_mb": round(rss)}
-
-
 def trade(description: str) -> dict[str, float]:
     """Trade the tape, and keep nothing."""
     account = ff.AccountStream(find_strategy("channel_breakout")(**OFTEN), ff.AccountSettings())
@@ -105,28 +95,39 @@ def trade(description: str) -> dict[str, float]:
     return {"bars": bars, "events": events, "fills": fills, "trades": trades}
 
 
-def record(description: str) -> dict[str, float]:
-    """Write the record beside the data."""
-    folder = Path(description).parent / "record"
-    config = {"dataset": description, "strategy": "channel_breakout", "params": OFTEN}
-    summary = ff.run_streamed(config, folder).summary
-    size = sum(file.stat().st_size for file in folder.iterdir()) >> 20
-    counts = {name: summary[name] for name in ("bars", "trades")}
-    return counts | {"events": sum(summary["events"].values()), "record_mb": size}
+def recording(description: str, folder: Path) -> list[str]:
+    """Return the command that writes a record."""
+    settings = (f"{name}={value}" for name, value in OFTEN.items())
+    command = [sys.executable, "-m", "forcedflow", "run", description, "--strategy", "channel_breakout", "--stream"]
+    return [*command, *(f"--set={setting}" for setting in settings), "--json", "--out", str(folder)]
 
 
-def run(bars: int, *more: str) -> dict[str, float]:
+def run(bars: int, *, recorded: bool) -> dict[str, float]:
     """Make, stream in another process, remove."""
-    with TemporaryDirectory(prefix="forcedflow-long-") as folder:
-        description = make(Path(folder), bars)
-        command = [sys.executable, __file__, "--measure", str(description), *more]
-        ledger = os.environ | {"FORCEDFLOW_LEDGER": str(Path(folder) / "ledger.jsonl")}
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ledger)
-        found: dict[str, float] = json.loads(done.stdout)
-        return found
+    with TemporaryDirectory(prefix="forcedflow-long-") as name:
+        folder = Path(name)
+        env = os.environ | {"FORCEDFLOW_LEDGER": str(folder / "ledger.jsonl")}
+
+        def told(dataset: str, record: Path) -> dict[str, Any]:
+            command = recording(dataset, record) if recorded else [sys.executable, __file__, "--trade", dataset]
+            begin = time.perf_counter()
+            with (folder / "told").open("w+b") as out, subprocess.Popen(command, stdout=out, env=env) as job:
+                _, status, used = os.wait4(job.pid, 0)
+                job.returncode = os.waitstatus_to_exitcode(status)
+                assert job.returncode == 0
+                out.seek(0)
+                found: dict[str, Any] = json.load(out)
+            seconds = time.perf_counter() - begin
+            return found | {"seconds": round(seconds, 1), "peak_rss_mb": round(used.ru_maxrss / 1024)}
+
+        told("simulated", folder / "compiled")
+        found = told(str(make(folder, bars)), folder / "record")
+        if recorded:
+            size = sum(file.stat().st_size for file in (folder / "record").iterdir()) >> 20
+            found |= {"events": sum(found["events"].values()), "record_mb": size}
+        return {name: value for name, value in found.items() if isinstance(value, int | float)}
 
 
 if __name__ == "__main__":
-    measuring = sys.argv[1] == "--measure"
-    found = measure(sys.argv[2], "--record" in sys.argv) if measuring else run(int(sys.argv[1]), *sys.argv[2:])
-    sys.stdout.write(json.dumps(found) + "\n")
+    told = trade(sys.argv[2]) if sys.argv[1] == "--trade" else run(int(sys.argv[1]), recorded="--record" in sys.argv)
+    sys.stdout.write(json.dumps(told) + "\n")
