@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,8 +21,10 @@ from hypothesis import strategies as st
 import forcedflow as ff
 from forcedflow.errors import RecordError, SettingsError
 from forcedflow.record import FILES, Run
+from forcedflow.report import payload
 from forcedflow.report.equity_measures import Curve, streamed_curve
 from forcedflow.report.scorecard import Calendar
+from forcedflow.report.tearsheet import tearsheet
 from forcedflow.streamed import LEFT_OUT
 from generators import examples
 
@@ -67,8 +70,40 @@ def test_chunks_make_no_difference_to_the_bytes(tmp_path: Path) -> None:
     for chunk in (3000, 10_000):
         folder = tmp_path / str(chunk)
         ff.run_streamed(CONFIG, folder, chunk=chunk)
-        hashes.add(b"".join((folder / name).read_bytes() for name in ("run.json", "scorecard.json")))
+        names = ("run.json", "scorecard.json", "tearsheet.html")
+        hashes.add(b"".join((folder / name).read_bytes() for name in names))
     assert len(hashes) == 1
+
+
+def scene(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="payload">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    drawn: dict[str, Any] = json.loads(found[1])
+    return drawn
+
+
+@pytest.mark.parametrize("most", [20_000, 300])
+def test_its_tearsheet_draws_what_that_of_a_run_draws(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Candles that lie across parts, and trades of which only the largest are shown."""
+    monkeypatch.setattr(payload, "_CANDLES", most)
+    monkeypatch.setattr(payload, "SHOWN_TRADES", min(most, 4))
+    ff.run_streamed(CONFIG, tmp_path / "run", chunk=1777)
+    page, of_a_run = (tmp_path / "run" / "tearsheet.html").read_text(), tearsheet(whole)
+    found, expected = scene(page), scene(of_a_run)
+    left = {name: value for name, value in expected.items() if name in found}
+    left["curve"] = {name: value for name, value in left["curve"].items() if not name.startswith("blind")}
+    assert found == left | {"map": None}
+    assert set(expected) - set(found) == {"hazard", "voids", "zones", "channels", "marks"}
+    assert found["trades"]["of"] == len(whole.trades["net"]) > found["trades"]["count"]
+    for title in ("Results in R", "Excursions", "From gross to net", "Returns by month"):
+        drawn = [re.search(f"<h2>{title}</h2>(.*?)</section>", text, re.DOTALL) for text in (page, of_a_run)]
+        assert len({match[1] for match in drawn if match}) == 1
+    assert "2025" in page.split("</header>")[0]
+    assert page.split("</header>")[0] == of_a_run.split("</header>")[0].replace(
+        whole.config["data_hash"][:8], ff.load_run(tmp_path / "run").config["data_hash"][:8]
+    )
 
 
 _KILLED = """
@@ -151,7 +186,7 @@ def test_a_curve_in_parts_is_that_of_the_whole(seed: int, bars: int, most: int, 
     table = {"ts": ts, "equity": equity, "position": np.round(rng.normal(0.0, 0.5, bars))}
     cuts = np.unique(np.concatenate(([0, bars], rng.integers(0, bars, bars // most))))
     parts = [{name: c[a:b] for name, c in table.items()} for a, b in pairwise(cuts)]
-    whole, found = Curve.of(table, 100.0, start, days), streamed_curve(parts, 100.0, start, days)
+    whole, found = Curve.of(table, 100.0, start, days), streamed_curve(parts, 100.0, start, days)[0]
     assert found.daily.tobytes() == whole.daily.tobytes()
     assert (found.per_year, found.bars, found.exposed) == (whole.per_year, whole.bars, whole.exposed)
     assert {k: repr(v) for k, v in found.drawdowns.items()} == {k: repr(v) for k, v in whole.drawdowns.items()}

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from forcedflow.market.stream import TapeChunk
     from forcedflow.record import Table
     from forcedflow.settings import AccountSettings, MarketSettings
-    from forcedflow.tables import Events
+    from forcedflow.tables import Events, IntArray
     from forcedflow.trading.strategy import Strategy
     from forcedflow.trading.stream import TradedChunk
 
-__all__ = ["CHECKPOINT", "Parted", "Written", "write_events", "write_replay"]
+__all__ = ["CHECKPOINT", "Parted", "Written", "abreast", "write_events", "write_replay"]
 
 CHECKPOINT: Final = "_checkpoint.npz"
 """Readers of a folder of Parquet files pass over a name that begins with an underscore."""
@@ -253,6 +253,18 @@ class Parted(Mapping[str, npt.NDArray[Any]]):
         """Tell in which rows a column of text says so."""
         return self._filled(np.empty(self._rows, np.bool_), column, lambda values: values == text)
 
+    def at(self, rows: IntArray) -> Table:
+        """Return some rows of all columns, text included; their numbers ascend."""
+        found: list[Table] = []
+        first = 0
+        for part in self.parts():
+            numbers = first + np.arange(len(next(iter(part.values())))) if self._number is None else part[self._number]
+            first += len(numbers)
+            chosen = np.isin(numbers, rows)
+            found.append({"": numbers[chosen]} | {name: column[chosen] for name, column in part.items()})
+        order = np.argsort(np.concatenate([part.pop("") for part in found]), kind="stable")
+        return {name: np.concatenate([part[name] for part in found])[order] for name in FILES[self._name]}
+
     def parts(self, *columns: str) -> Iterator[Table]:
         """Yield some columns part by part; without any named, all."""
         for file in self._files:
@@ -268,3 +280,8 @@ class Parted(Mapping[str, npt.NDArray[Any]]):
             whole[rows] = values
             first += len(values)
         return whole
+
+
+def abreast(tables: Mapping[str, Parted], wanted: Mapping[str, str]) -> Iterator[tuple[Table, ...]]:
+    """Yield columns of several tables, whose parts are of the same bars; ``wanted`` names the columns by table."""
+    return zip(*(tables[name].parts(*columns.split()) for name, columns in wanted.items()), strict=True)

@@ -276,10 +276,15 @@ def reopen(folder: Path) -> None:
     (folder / "run.json").unlink(missing_ok=True)
 
 
-def complete(folder: Path, result: Result) -> None:
+def complete(folder: Path, result: Result, pages: Mapping[str, str]) -> None:
     """Make a folder that holds its tables in parts a record: what else there is, ``run.json`` last, in one step.
 
     There are no pictures of the map and no blind accounts, which need all bars at once.
+
+    Parameters
+    ----------
+    pages
+        As :func:`write` takes them.
 
     Raises
     ------
@@ -300,6 +305,8 @@ def complete(folder: Path, result: Result) -> None:
         _write_snapshots(nothing, folder / "snapshots.parquet")
         for name in _JSONS:
             _write_text(folder / f"{name}.json", _json(getattr(result, name), f"{name}.json"))
+        for name, text in pages.items():
+            _write_text(folder / name, text)
         beside = folder / ".run.json"
         _write_text(beside, _json({"format": FORMAT} | result.config, "run.json"))
         beside.replace(folder / "run.json")

@@ -1,7 +1,7 @@
 """A run over more bars than memory holds: written in parts as it goes, scored from what was written, resumable.
 
 Its record has the tables of a run to the bit, but for pictures of the map. What needs all bars at once is left out and
-named: blind contrasts, the tearsheet, and ``LEFT_OUT``.
+named: blind contrasts, ``LEFT_OUT``, and what the tearsheet does not draw.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from forcedflow.errors import SettingsError
 from forcedflow.ledger import add_trials
 from forcedflow.market.stream import CHUNK
 from forcedflow.market.tape import liquidated
-from forcedflow.parts import Parted, write_replay
+from forcedflow.parts import Parted, abreast, write_replay
 from forcedflow.record import FILES, Result, complete, reopen
 from forcedflow.report.cost_measures import capacity, impact_at
 from forcedflow.report.equity_measures import streamed_curve
 from forcedflow.report.map_measures import EDGES, liquidation_distance, place_measures, places, stopped_then_target
 from forcedflow.report.scorecard import streamed_scorecard
+from forcedflow.report.tearsheet import streamed_tearsheet
 from forcedflow.report.trade_measures import edge_ratios
 from forcedflow.tables import EventKind
 from forcedflow.trading.account import with_venue_fees
@@ -35,7 +36,7 @@ from forcedflow.trading.exchange import Exchange, traded_venue
 from forcedflow.trading.strategy import make_strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from forcedflow.data.series import Dataset
     from forcedflow.kernels import BoolArray
@@ -124,8 +125,11 @@ def run_streamed(
         *fee_notes,
         *map_warnings(config.market, rate, seen.coverage, seen.least_at_entry),
         *trading_warnings(fills, unpriced, ambiguous, contrasted=True),
-        f"streamed: without blind contrasts, tearsheet, snapshots of the map, reopened_share, {', '.join(LEFT_OUT)}",
+        f"streamed: without blind contrasts, snapshots of the map, reopened_share, {', '.join(LEFT_OUT)}; "
+        "the tearsheet draws neither map nor zones, channels and voids",
     ]
+    equity = tables["equity"].parts("ts", "equity", "position")
+    curve, daily = streamed_curve(equity, account.cash, start, head.calendar)
     result = Result(
         config=with_facts(config, strategy, _data_hash(tables["bars"], head)),
         summary=described(head)
@@ -144,7 +148,7 @@ def run_streamed(
             "warnings": [*dict.fromkeys(warnings)],
         },
         scorecard=streamed_scorecard(
-            streamed_curve(tables["equity"].parts("ts", "equity", "position"), account.cash, start, head.calendar),
+            curve,
             trades,
             ended,
             fills,
@@ -156,15 +160,17 @@ def run_streamed(
         blind={"placement": None, "selection": None},
         timings={"market_pass_s": time.perf_counter() - begun, "trade_pass_s": 0.0},  # one time covers both
     )
-    complete(target, result)
+    interval = head.bars.interval
+    page = streamed_tearsheet(result, tables, ended, daily, (start, seen.end - interval), interval)
+    complete(target, result, {"tearsheet.html": page})
     add_trials(*tried_on(result), result.config["dataset"], [key_of(result)])
     return result
 
 
 def _around(tables: Mapping[str, Parted], ended: BoolArray, stopped: BoolArray) -> dict[str, float | int]:
     """Return the measures that need the market around the trades, as far as parts tell them."""
-    trades, bars, market = (tables[name] for name in ("trades", "bars", "market_bars"))
-    joined = (prices | own for prices, own in _abreast((bars, "high low"), (market, "atr")))
+    trades, bars = tables["trades"], tables["bars"]
+    joined = (prices | own for prices, own in abreast(tables, {"bars": "high low", "market_bars": "atr"}))
     share, chance = stopped_then_target(trades, ended, stopped, bars.parts("high", "low"))
     return {
         **edge_ratios(trades, joined),
@@ -172,11 +178,6 @@ def _around(tables: Mapping[str, Parted], ended: BoolArray, stopped: BoolArray) 
         "stopped_then_target": share,
         "stopped_then_target_chance": chance,
     }
-
-
-def _abreast(*wanted: tuple[Parted, str]) -> Iterator[tuple[Table, ...]]:
-    """Yield columns of several tables, whose parts are of the same bars."""
-    return zip(*(table.parts(*columns.split()) for table, columns in wanted), strict=True)
 
 
 def _data_hash(bars: Parted, head: Dataset) -> str:
@@ -225,12 +226,7 @@ class _Seen:
         last: Table = {}
         for events in tables["events"].parts("kind"):
             kinds += np.bincount(events["kind"], minlength=len(kinds))
-        for equity, bars, market, fills in _abreast(
-            (tables["equity"], "ts liquidation"),
-            (tables["bars"], "high low close"),
-            (tables["market_bars"], _MARKET),
-            (tables["fills"], "bar qty price"),
-        ):
+        for equity, bars, market, fills in abreast(tables, _LOOKED_AT):
             stop = first + len(bars["high"])
             filled = fills | {"bar": fills["bar"] - first}
             impacts.append(impact_at(filled, market))
@@ -262,4 +258,9 @@ class _Seen:
         )
 
 
-_MARKET: Final = "oi coverage_long coverage_short swept_long_liq swept_short_liq atr vol_long volume_average"
+_LOOKED_AT: Final = {
+    "equity": "ts liquidation",
+    "bars": "high low close",
+    "market_bars": "oi coverage_long coverage_short swept_long_liq swept_short_liq atr vol_long volume_average",
+    "fills": "bar qty price",
+}

@@ -102,7 +102,7 @@ def recording(description: str, folder: Path) -> list[str]:
     return [*command, *(f"--set={setting}" for setting in settings), "--json", "--out", str(folder)]
 
 
-def run(bars: int, *, recorded: bool) -> dict[str, float]:
+def run(bars: int, *, recorded: bool = False) -> dict[str, float]:
     """Make, stream in another process, remove."""
     with TemporaryDirectory(prefix="forcedflow-long-") as name:
         folder = Path(name)

@@ -10,6 +10,7 @@ import pytest
 
 from forcedflow.record import Run
 from forcedflow.report import figures
+from forcedflow.report.trade_measures import closed
 from report.synthetic import CASH, START
 
 DAY = 86_400_000_000_000
@@ -20,12 +21,12 @@ def parsed(svg: str) -> ET.Element:
 
 
 def test_every_trade_is_in_the_histogram(run: Run) -> None:
-    titles = [node.text or "" for node in parsed(figures.r_histogram(run.trades)).iter("title")]
+    titles = [node.text or "" for node in parsed(figures.r_histogram(run.trades, closed(run.trades))).iter("title")]
     assert sum(int(title.rsplit(": ")[-1]) for title in titles) == len(run.trades["r"])
 
 
 def test_every_trade_is_a_point_that_knows_its_row(run: Run) -> None:
-    points = list(parsed(figures.excursions(run.trades)).iter("circle"))
+    points = list(parsed(figures.excursions(run.trades, closed(run.trades))).iter("circle"))
     assert [int(point.attrib["data-trade"]) for point in points] == list(range(len(run.trades["r"])))
     won = [point.attrib["fill"] == "var(--good)" for point in points]
     assert won == (run.trades["net"] > 0.0).tolist()
@@ -33,7 +34,7 @@ def test_every_trade_is_a_point_that_knows_its_row(run: Run) -> None:
 
 def test_too_many_points_are_sampled_and_it_is_said(run: Run) -> None:
     many = {name: np.tile(column, 100) for name, column in run.trades.items()}
-    drawn = figures.excursions(many)
+    drawn = figures.excursions(many, closed(many))
     assert drawn.count("<circle") == 1500
     assert "4000 closed trades" in drawn
     assert "every 3th shown" in drawn
@@ -64,6 +65,7 @@ def test_months_compound_to_the_whole() -> None:
 
 def test_nothing_to_draw_says_why(run: Run) -> None:
     none = {name: column[:0] for name, column in run.trades.items()}
-    for drawn in (figures.r_histogram(none), figures.excursions(none), figures.cost_bridge({})):
+    of_trades = (draw(none, closed(none)) for draw in (figures.r_histogram, figures.excursions))
+    for drawn in (*of_trades, figures.cost_bridge({})):
         assert drawn.startswith('<p class="muted">Nothing to draw')
     assert "no bars" in figures.monthly_table({"ts": np.empty(0, np.int64)}, CASH)

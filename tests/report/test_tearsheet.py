@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import forcedflow as ff
 from forcedflow.record import Run
 from forcedflow.report import payload
 from forcedflow.report.tearsheet import map_page, tearsheet
@@ -404,6 +405,18 @@ def test_a_map_alone(run: Run, browser: Any, tmp_path: Path) -> None:
     assert page.troubles == []
     assert page.ask(PIXELS) > 60
     assert page.page.locator("#trade-rows").count() == 0
+
+
+def test_a_streamed_run(browser: Any, tmp_path: Path) -> None:
+    """Nothing is missed where map, zones and channels are not drawn."""
+    ff.run_streamed({"dataset": "simulated"}, tmp_path / "run", chunk=6000)
+    page = shown(browser, (tmp_path / "run" / "tearsheet.html").read_text(encoding="utf-8"), tmp_path)
+    assert page.troubles == []
+    assert page.page.get_by_role("button", name="Zones").count() == 0
+    page.page.locator("#trade-rows tr").first.click()
+    assert page.ask("forcedflow.stage.chosen") == 0
+    page.page.mouse.move(600, 400)
+    assert page.troubles == []
 
 
 def luminance(colour: str) -> float:

@@ -41,7 +41,7 @@ def run(
     trials: Annotated[int | None, typer.Option(help="Settings tried so far: deflates the Sharpe ratio.")] = None,
     repair: Repair = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the record; must not exist, but for --resume.")] = None,
-    stream: Annotated[bool, typer.Option("--stream", help="In constant memory; no tearsheet.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="In constant memory, for bars of any number.")] = False,
     chunk: Annotated[int, typer.Option(min=1, help="Of a stream: bars in memory at a time.")] = 250_000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stream where it was stopped.")] = False,
     as_json: Json = False,

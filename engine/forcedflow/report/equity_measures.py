@@ -123,13 +123,18 @@ def _fell(
     }
 
 
-def streamed_curve(parts: Iterable[Table], initial: float, start: int, calendar: Calendar) -> Curve:
-    """Read a table of equity that comes in parts, as :meth:`Curve.of` reads the whole, to the bit.
+def streamed_curve(parts: Iterable[Table], initial: float, start: int, calendar: Calendar) -> tuple[Curve, Table]:
+    """Read a table of equity that comes in parts, as :meth:`Curve.of` reads the whole, to the bit; and keep its days.
 
     Parameters
     ----------
     parts
         Columns ``ts``, ``equity`` and ``position`` of some bars in a row, one part after another.
+
+    Returns
+    -------
+    tuple
+        The curve; columns ``ts`` and ``equity`` at the last close of each UTC day, and at the last of each part.
     """
     high, peak, at_high = initial, start, start  # moments: the first and the last at that high
     depth, longest, under, bars, exposed = 0.0, 0, 0, 0, 0
@@ -156,19 +161,20 @@ def streamed_curve(parts: Iterable[Table], initial: float, start: int, calendar:
         at_high, last = int(ts[at[-1]]) if len(at) else at_high, int(ts[-1])
         under, bars = under + int(below.sum()), bars + len(ts)
         exposed += int(np.count_nonzero(part["position"]))
-        ends = np.append(np.flatnonzero(np.diff((ts - 1) // DAY)), len(ts) - 1)
-        days.append((ts[ends], equity[ends]))
-    moments, values = np.concatenate([ts for ts, _ in days]), np.concatenate([equity for _, equity in days])
-    daily = daily_equity({"ts": moments, "equity": values}, initial, calendar)
+        rows = np.append(np.flatnonzero(np.diff((ts - 1) // DAY)), len(ts) - 1)
+        days.append((ts[rows], equity[rows]))
+    ends = {"ts": np.concatenate([ts for ts, _ in days]), "equity": np.concatenate([value for _, value in days])}
+    daily = daily_equity(ends, initial, calendar)
     longest = max(longest, last - at_high)
     since_high, trough_at = deepest or (start, None)
-    return Curve(
+    curve = Curve(
         daily,
-        days_a_year(len(daily) - 1, start, moments, calendar),
+        days_a_year(len(daily) - 1, start, ends["ts"], calendar),
         bars,
         exposed,
         _fell(depth, since_high, trough_at, recovered, longest, under, bars),
     )
+    return curve, ends
 
 
 def chance_measures(

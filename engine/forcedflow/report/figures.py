@@ -16,9 +16,11 @@ from forcedflow.report.cost_measures import BRIDGE
 from forcedflow.report.curves import Curve, curves
 from forcedflow.report.definitions import MEASURES
 from forcedflow.report.svg import axis, figure, nothing, number, percent, signed
+from forcedflow.report.trade_measures import finite
 
 if TYPE_CHECKING:
-    from forcedflow.record import Table
+    from forcedflow.kernels import BoolArray
+    from forcedflow.record import Columns, Table
     from forcedflow.tables import IntArray
 
 __all__ = ["account_curves", "cost_bridge", "excursions", "interval", "monthly_table", "r_histogram"]
@@ -30,9 +32,9 @@ _DRAWN: Final = 300  # points of an equity curve
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def r_histogram(trades: Table) -> str:
+def r_histogram(trades: Columns, ended: BoolArray) -> str:
     """Draw how many closed trades made how much R; the outermost bars hold all beyond."""
-    r = trades["r"][(trades["exit_reason"] != "open") & np.isfinite(trades["r"])]
+    r = finite(trades["r"][ended])
     if not len(r):
         return nothing("no closed trade had a stop")
     reach = min(max(math.ceil(2.0 * float(np.quantile(np.abs(r), 0.98))) / 2.0, 2.0), 20.0)
@@ -58,10 +60,10 @@ def r_histogram(trades: Table) -> str:
     return figure(label, _WIDE, _HIGH, bars + ticks + _y_ticks(y, [0.0, float(counts.max())]) + middle)
 
 
-def excursions(trades: Table) -> str:
+def excursions(trades: Columns, ended: BoolArray) -> str:
     """Draw each closed trade by its worst and best excursion in R; a point leads to its trade."""
-    mae, mfe = -trades["mae_r"], trades["mfe_r"]
-    rows = np.flatnonzero((trades["exit_reason"] != "open") & np.isfinite(mae) & np.isfinite(mfe))
+    mae, mfe, net, r = -trades["mae_r"], trades["mfe_r"], trades["net"], trades["r"]
+    rows = np.flatnonzero(ended & np.isfinite(mae) & np.isfinite(mfe))
     if not len(rows):
         return nothing("no closed trade had a stop")
     total = len(rows)
@@ -71,9 +73,9 @@ def excursions(trades: Table) -> str:
     size = 3.2 if total < 200 else 2.0
     points = "".join(
         f'<circle data-trade="{k}" cx="{x(min(mae[k], across)):.1f}" cy="{y(min(mfe[k], up)):.1f}" r="{size}"'
-        f' fill="var(--{"good" if trades["net"][k] > 0.0 else "bad"})" fill-opacity=".75">'
+        f' fill="var(--{"good" if net[k] > 0.0 else "bad"})" fill-opacity=".75">'
         f"<title>trade {k + 1}: worst {signed(-mae[k], 2)}, best {signed(mfe[k], 2)}, result "
-        f"{signed(trades['r'][k], 2)} R</title></circle>"
+        f"{signed(r[k], 2)} R</title></circle>"
         for k in rows
     )
     stop = (

@@ -18,9 +18,9 @@ from forcedflow.settings import MarketSettings
 from forcedflow.tables import LAYERS, EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from forcedflow.record import Table
+    from forcedflow.record import Columns, Table
     from forcedflow.tables import Events, FloatArray, MapSnapshots
 
     _Index = npt.NDArray[np.int64] | slice
@@ -36,10 +36,12 @@ __all__ = [
     "channels",
     "channels_payload",
     "curve_payload",
+    "largest",
     "map_payload",
     "marks_payload",
     "scene_payload",
     "shares",
+    "streamed_scene",
     "trades_payload",
     "voids_payload",
     "zones",
@@ -125,15 +127,70 @@ def scene_payload(
     return scene
 
 
+def streamed_scene(
+    parts: Iterable[Table], bars: int, interval: int, trades: Table, rows: npt.NDArray[np.int64], of: int
+) -> dict[str, Any]:
+    """Return of bars that come in parts what :func:`scene_payload` returns of them, their equity and their trades.
+
+    Parameters
+    ----------
+    parts
+        Columns as in ``record.BARS`` and of ``tables.MARKET_BARS`` and ``EQUITY`` those that :func:`curve_of` reads.
+    bars
+        How many there are.
+    interval
+        Of a bar, nanoseconds.
+    trades, rows, of
+        The :func:`largest`, as :func:`trades_payload` takes them.
+    """
+    step = _step(bars)
+    candles: list[Table] = []
+    curves: list[Table] = []
+    for part in _whole_candles(parts, step):
+        candles.append(bars_of(part, step))
+        curves.append(curve_of(part | {"bar": np.arange(len(part["ts"]))}, part, step))
+    joined, curve = (
+        {name: np.concatenate([table[name] for table in tables]) for name in tables[0]} for tables in (candles, curves)
+    )
+    curve["candle"] = np.arange(len(joined["ts"]))
+    return {
+        "bars": _candles(joined, step),
+        "map": None,
+        "layers": list(LAYER_TITLES.values()),
+        "seconds": interval // _SECOND * step,
+        "curve": _packed(curve),
+        "trades": trades_payload(trades, step, rows=rows, of=of),
+    }
+
+
+def _whole_candles(parts: Iterable[Table], step: int) -> Iterator[Table]:
+    """Yield the same rows in parts of whole candles, up to the last."""
+    rest: Table = {}
+    for part in parts:
+        table = {name: np.concatenate((rest[name], column)) for name, column in part.items()} if rest else part
+        whole = len(table["ts"]) // step * step
+        if whole:
+            yield {name: column[:whole] for name, column in table.items()}
+        rest = {name: column[whole:].copy() for name, column in table.items()}
+    if len(rest["ts"]):
+        yield rest
+
+
+def _step(bars: int) -> int:
+    return max(1, math.ceil(bars / _CANDLES))
+
+
 def bars_payload(bars: Table, step: int | None = None) -> dict[str, Any]:
     """Return candles; where there are more than a page can bear, several bars make one, with their high and low."""
-    if step is None:
-        step = max(1, math.ceil(len(bars["ts"]) / _CANDLES))
-    candles = bars_of(bars, step)
+    step = step or _step(len(bars["ts"]))
+    return _candles(bars_of(bars, step), step)
+
+
+def _candles(candles: Table, step: int) -> dict[str, Any]:
     return {
         "step": step,
         "count": len(candles["ts"]),
-        "decimals": decimals(bars["close"]),
+        "decimals": decimals(candles["close"]),
         "time": pack(candles["ts"] // _SECOND, "u4"),
         "ohlc": pack(np.stack([candles[name] for name in ("open", "high", "low", "close")]), "f4"),
     }
@@ -159,6 +216,15 @@ def decimals(prices: FloatArray) -> int:
 
 
 def curve_payload(equity: Table, market_bars: Table, step: int) -> dict[str, Any]:
+    """Return :func:`curve_of` as it is sent."""
+    return _packed(curve_of(equity, market_bars, step))
+
+
+def _packed(curve: Table) -> dict[str, Any]:
+    return {name: pack(column, "i4" if name == "candle" else "f4") for name, column in curve.items()}
+
+
+def curve_of(equity: Columns, market_bars: Columns, step: int) -> Table:
     """Return equity, drawdown, exposure, coverage and forced flow for each candle of ``step`` bars.
 
     Equity is the last one of a candle's bars; drawdown and exposure the largest, coverage the smallest: peaks stay.
@@ -173,13 +239,13 @@ def curve_payload(equity: Table, market_bars: Table, step: int) -> dict[str, Any
     sold = (market_bars["swept_long_liq"] + market_bars["swept_long_stop"]) * share
     bought = (market_bars["swept_short_liq"] + market_bars["swept_short_stop"]) * share
     return {
-        "candle": pack(candle[first], "i4"),
-        "equity": pack(equity["equity"][last], "f4"),
-        "drawdown": pack(-100.0 * np.maximum.reduceat(equity["drawdown"], first) if len(first) else [], "f4"),
-        "exposure": pack(_farthest(exposure, first), "f4"),
-        "coverage": pack(np.minimum.reduceat(coverage, bars), "f4"),
-        "sold": pack(-np.add.reduceat(sold, bars), "f4"),
-        "bought": pack(np.add.reduceat(bought, bars), "f4"),
+        "candle": candle[first],
+        "equity": equity["equity"][last],
+        "drawdown": -100.0 * np.maximum.reduceat(equity["drawdown"], first) if len(first) else np.empty(0),
+        "exposure": _farthest(exposure, first),
+        "coverage": np.minimum.reduceat(coverage, bars),
+        "sold": -np.add.reduceat(sold, bars),
+        "bought": np.add.reduceat(bought, bars),
     }
 
 
@@ -375,17 +441,31 @@ def marks_payload(events: Events, step: int) -> dict[str, Any]:
     }
 
 
-def trades_payload(trades: Table, step: int) -> dict[str, Any]:
+def largest(net: FloatArray) -> npt.NDArray[np.int64]:
+    """Return the rows of the trades that a page shows, by their net results: of more than it can bear the largest."""
+    return np.sort(np.argsort(-np.abs(net), kind="stable")[:SHOWN_TRADES])
+
+
+def trades_payload(
+    trades: Table, step: int, *, rows: npt.NDArray[np.int64] | None = None, of: int | None = None
+) -> dict[str, Any]:
     """Return the trades in order of their entries; the largest results where there are too many to show.
 
     ``row`` is a trade's row in the table, ``reasons`` name the codes of ``exit_reason``, ``of`` is how many there were.
+
+    Parameters
+    ----------
+    rows, of
+        Where ``trades`` are only the :func:`largest`: their rows in the whole table, and how many that has.
     """
-    rows = np.sort(np.argsort(-np.abs(trades["net"]), kind="stable")[:SHOWN_TRADES])
-    shown = {name: column[rows] for name, column in trades.items()}
+    shown, of = trades, len(trades["net"]) if of is None else of
+    if rows is None:
+        rows = largest(trades["net"])
+        shown = {name: column[rows] for name, column in trades.items()}
     reasons, codes = np.unique(shown["exit_reason"], return_inverse=True)
     return {
         "count": len(rows),
-        "of": len(trades["net"]),
+        "of": of,
         "reasons": reasons.tolist(),
         "row": pack(rows, "u4"),
         **{name: pack(shown[name], "f4") for name in _TRADE_FLOATS},

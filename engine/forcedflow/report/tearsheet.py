@@ -11,19 +11,26 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from forcedflow.parts import abreast
 from forcedflow.report.definitions import GROUPS, MEASURES
 from forcedflow.report.figures import account_curves, cost_bridge, excursions, interval, monthly_table, r_histogram
 from forcedflow.report.parts import asset, frame, header, tile, warning_list
-from forcedflow.report.payload import scene_payload
+from forcedflow.report.payload import largest, scene_payload, streamed_scene
+from forcedflow.report.trade_measures import closed
 from forcedflow.report.words import WHAT, contribution, headline, map_quality, shown, tone, verdict
+from forcedflow.tables import LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from forcedflow.record import Run, Table
+    from forcedflow.kernels import BoolArray
+    from forcedflow.parts import Parted
+    from forcedflow.record import Columns, Result, Run, Table
     from forcedflow.tables import MapSnapshots
 
-__all__ = ["FOOTER", "SCRIPTS", "html_page", "map_page", "period", "stage", "tearsheet"]
+__all__ = ["FOOTER", "SCRIPTS", "html_page", "map_page", "period", "stage", "streamed_tearsheet", "tearsheet"]
 
 SCRIPTS: Final = ("numbers", "colours", "heatmap", "overlays", "hover", "stage", "moving", "trades", "printing")
 """Files of ``page/`` that every page needs, in order; the page's own comes last."""
@@ -42,7 +49,6 @@ def tearsheet(run: Run) -> str:
     str
         HTML with scripts, styles and data inside, the same for the same record.
     """
-    strategy, dataset = str(run.config["strategy"]), str(run.config["dataset"])
     payload = scene_payload(
         run.market_bars,
         run.snapshots,
@@ -52,14 +58,69 @@ def tearsheet(run: Run) -> str:
         market=run.config.get("market"),
         blind=run.blind_equity,
     )
-    heading = f"{escape(strategy)} <em>on</em> {escape(dataset)}"
+    when = period(run.market_bars)
+    return _page(run, when, payload, run.trades, closed(run.trades), run.equity, run.blind_equity)
+
+
+def streamed_tearsheet(
+    result: Result, tables: Mapping[str, Parted], ended: BoolArray, equity: Table, span: tuple[int, int], interval: int
+) -> str:
+    """Return the page of a run whose tables lie in parts; zones, channels, voids and the map are not drawn.
+
+    Parameters
+    ----------
+    result
+        The run.
+    tables
+        By name.
+    ended
+        Which trades are closed.
+    equity
+        Columns ``ts`` and ``equity`` at the last close of each day.
+    span
+        When the first and the last bar open, ns UTC.
+    interval
+        Of a bar, ns.
+    """
+    trades = tables["trades"]
+    rows, count = largest(trades["net"]), tables["bars"].rows
+    parts = (bars | market | account for bars, market, account in abreast(tables, _DRAWN))
+    payload = streamed_scene(parts, count, interval, trades.at(rows), rows, trades.rows)
+    return _page(result, _period(*span, interval, count), payload, trades, ended, equity, None)
+
+
+_DRAWN: Final = {
+    "bars": "ts open high low close",
+    "market_bars": f"oi coverage_long coverage_short {' '.join(f'swept_{layer}' for layer in LAYERS)}",
+    "equity": "position equity drawdown",
+}
+
+
+def _page(
+    run: Result,
+    when: str,
+    payload: dict[str, Any],
+    trades: Columns,
+    ended: BoolArray,
+    equity: Table,
+    blind: Table | None,
+) -> str:
+    strategy, dataset = str(run.config["strategy"]), str(run.config["dataset"])
+    initial = float(dict(run.config.get("account", {})).get("cash", 0.0)) or float(equity["equity"][0])
+    drawn = (
+        ("Results in R", r_histogram(trades, ended)),
+        ("Excursions", excursions(trades, ended)),
+        ("From gross to net", cost_bridge(run.scorecard)),
+    )
+    cards = "".join(f'<section class="card"><h2>{title}</h2>{figure}</section>' for title, figure in drawn)
+    months = f'<section class="card"><h2>Returns by month</h2>{monthly_table(equity, initial)}</section>'
     body = [
-        header(heading, [period(run.market_bars), *_identity(run.config)]),
+        header(f"{escape(strategy)} <em>on</em> {escape(dataset)}", [when, *_identity(run.config)]),
         warning_list([*run.summary.get("warnings", []), *_tried(run)]),
         _tiles(run),
         stage(payload["bars"]["step"]),
-        _blind(run),
-        _figures(run),
+        _blind(run, equity, blind, initial),
+        f'<div class="columns">{cards}</div>{months}',
         _TRADES,
         _measures(run.scorecard),
         _details(run.config),
@@ -110,10 +171,14 @@ def html_page(title: str, body: list[str], payload: dict[str, Any], script: str,
 def period(bars: Table) -> str:
     """Return from when to when bars are, how many, and of what length."""
     ts = bars["ts"]
-    first, last = (str(ts[k].astype("datetime64[ns]").astype("datetime64[m]")).replace("T", " ") for k in (0, -1))
-    minutes = int(ts[1] - ts[0]) // 60_000_000_000 if len(ts) > 1 else 0
+    return _period(int(ts[0]), int(ts[-1]), int(ts[1] - ts[0]) if len(ts) > 1 else 0, len(ts))
+
+
+def _period(begin: int, end: int, interval: int, count: int) -> str:
+    first, last = (str(np.datetime64(ts, "ns").astype("datetime64[m]")).replace("T", " ") for ts in (begin, end))
+    minutes = interval // 60_000_000_000
     length = f"{minutes // 60} h" if minutes and minutes % 60 == 0 else f"{minutes} min"
-    return f"{first} to {last} UTC · {len(ts):,} bars" + (f" of {length}" if minutes else "")
+    return f"{first} to {last} UTC · {count:,} bars" + (f" of {length}" if minutes else "")
 
 
 def _identity(config: dict[str, Any]) -> list[str]:
@@ -125,7 +190,7 @@ def _identity(config: dict[str, Any]) -> list[str]:
 _HASHES: Final = (("data", "data_hash"), ("strategy", "strategy_hash"))
 
 
-def _tried(run: Run) -> list[str]:
+def _tried(run: Result) -> list[str]:
     trials = run.scorecard.get("trials")
     if trials is None:
         return []
@@ -133,7 +198,7 @@ def _tried(run: Run) -> list[str]:
     return [f"{counted}: the deflated Sharpe ratio allows for so many"]
 
 
-def _tiles(run: Run) -> str:
+def _tiles(run: Result) -> str:
     error = run.scorecard.get("sharpe_error")
     tiles = [
         tile(
@@ -152,7 +217,7 @@ def _tiles(run: Run) -> str:
     )
 
 
-def _blind(run: Run) -> str:
+def _blind(run: Result, equity: Table, accounts: Table | None, initial: float) -> str:
     if not run.blind:
         return ""
     parts = []
@@ -162,28 +227,13 @@ def _blind(run: Run) -> str:
         note = escape(str(contrast.get("note", ""))) if contrast else ""
         drawn = ""
         if contrast:
-            beside = account_curves(run.equity, run.blind_equity, name, WHAT[name], _initial(run))
-            drawn = interval(contrast) + beside
+            drawn = interval(contrast)
+            drawn += "" if accounts is None else account_curves(equity, accounts, name, WHAT[name], initial)
         parts.append(
             f"<div><p><b>{name.title()}. {escape(word)}:</b>{escape(rest)}"
             f' <span class="muted">{note}</span></p>{drawn}</div>'
         )
     return f'<section class="card"><h2>What the map contributed</h2><div class="blind">{"".join(parts)}</div></section>'
-
-
-def _initial(run: Run) -> float:
-    return float(dict(run.config.get("account", {})).get("cash", 0.0)) or float(run.equity["equity"][0])
-
-
-def _figures(run: Run) -> str:
-    drawn = (
-        ("Results in R", r_histogram(run.trades)),
-        ("Excursions", excursions(run.trades)),
-        ("From gross to net", cost_bridge(run.scorecard)),
-    )
-    cards = "".join(f'<section class="card"><h2>{title}</h2>{figure}</section>' for title, figure in drawn)
-    months = f'<section class="card"><h2>Returns by month</h2>{monthly_table(run.equity, _initial(run))}</section>'
-    return f'<div class="columns">{cards}</div>{months}'
 
 
 def stage(step: int) -> str:
