@@ -19,7 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import forcedflow as ff
+from forcedflow import record
 from forcedflow.errors import RecordError, SettingsError
+from forcedflow.parts import Parted
 from forcedflow.record import FILES, Run
 from forcedflow.report import payload
 from forcedflow.report.equity_measures import Curve, streamed_curve
@@ -63,6 +65,33 @@ def test_the_record_is_that_of_a_run_but_for_what_it_names(whole: Run, tmp_path:
     assert run.summary == whole.summary | near | {"reopened_share": None, "warnings": [*left, told[-1]]}
     compared = ff.compare(tmp_path / "run")
     assert compared.runs[0].card == run.scorecard
+
+
+def test_columns_of_parts_are_those_of_the_whole_table(whole: Run, tmp_path: Path) -> None:
+    """Also those of orders and trades, which parts tell in another order, and of a record whose tables are whole."""
+    record.write(whole, tmp_path / "whole")
+    ff.run_streamed(CONFIG, tmp_path / "parts", chunk=777)
+    told = np.concatenate([part["order_id"] for part in Parted(tmp_path / "parts", "orders").parts("order_id")])
+    assert sorted(told) == list(range(len(told))) != told.tolist()
+    for folder in ("whole", "parts"):
+        for name in ("orders", "fills", "trades", "equity"):
+            table, expected = Parted(tmp_path / folder, name), getattr(whole, name)
+            assert table.rows == len(next(iter(expected.values())))
+            assert [*table] == [*expected]
+            rows = np.array([1, 2, table.rows - 1])
+            some = table.at(rows)
+            for column, values in expected.items():
+                np.testing.assert_array_equal(some[column], values[rows])
+                np.testing.assert_array_equal(table.at(rows, column)[column], values[rows])
+                if values.dtype.kind == "U":
+                    text = str(values[1])
+                    assert table.same(column, text).tolist() == (values == text).tolist()
+                    with pytest.raises(KeyError, match="is text"):
+                        table[column]
+                else:
+                    assert (table[column].dtype, table[column].tobytes()) == (values.dtype, values.tobytes())
+    with pytest.raises(RecordError, match="is missing"):
+        Parted(tmp_path, "orders")
 
 
 def test_chunks_make_no_difference_to_the_bytes(tmp_path: Path) -> None:

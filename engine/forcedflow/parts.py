@@ -202,7 +202,7 @@ def _write_part(folder: Path, name: str, part: str, table: Table) -> None:
 
 
 class Parted(Mapping[str, npt.NDArray[Any]]):
-    """A table in parts, of any length: a column is read when it is asked for, and held by none but who asked.
+    """A record's table of any length, in parts or not: a column is read when asked for, and held only by who asked.
 
     Rows are in the order of a whole table's: orders and trades, which parts tell when they are done, by their numbers.
     Columns of text are not read whole, only compared (:meth:`same`).
@@ -210,13 +210,19 @@ class Parted(Mapping[str, npt.NDArray[Any]]):
     Parameters
     ----------
     folder
-        Of the parts.
+        The record's.
     name
         Of the table, one of ``record.FILES``.
+
+    Raises
+    ------
+    RecordError
+        Here and below, where a file is missing or damaged.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._name, self._files = name, sorted(folder.glob(f"{name}-*.parquet"))
+        whole = folder / f"{name}.parquet"
+        self._name, self._files = name, sorted(folder.glob(f"{name}-*.parquet")) or [whole]
         self._number = NUMBERS.get(name)
         self._rows = sum(map(rows_of, self._files))
 
@@ -225,8 +231,6 @@ class Parted(Mapping[str, npt.NDArray[Any]]):
 
         Raises
         ------
-        RecordError
-            Where a part is missing or damaged.
         KeyError
             For another column.
         """
@@ -253,17 +257,19 @@ class Parted(Mapping[str, npt.NDArray[Any]]):
         """Tell in which rows a column of text says so."""
         return self._filled(np.empty(self._rows, np.bool_), column, lambda values: values == text)
 
-    def at(self, rows: IntArray) -> Table:
-        """Return some rows of all columns, text included; their numbers ascend."""
+    def at(self, rows: IntArray, *columns: str) -> Table:
+        """Return some rows of some columns, of all without any named, text included; the rows' numbers ascend."""
+        numbered = (self._number,) if columns and self._number is not None else ()
         found: list[Table] = []
         first = 0
-        for part in self.parts():
-            numbers = first + np.arange(len(next(iter(part.values())))) if self._number is None else part[self._number]
-            first += len(numbers)
+        for part in self.parts(*numbered, *columns):
+            count = len(next(iter(part.values())))
+            numbers = first + np.arange(count) if self._number is None else part[self._number]
+            first += count
             chosen = np.isin(numbers, rows)
             found.append({"": numbers[chosen]} | {name: column[chosen] for name, column in part.items()})
-        order = np.argsort(np.concatenate([part.pop("") for part in found]), kind="stable")
-        return {name: np.concatenate([part[name] for part in found])[order] for name in FILES[self._name]}
+        order = np.argsort(np.concatenate([part[""] for part in found]), kind="stable")
+        return {name: np.concatenate([part[name] for part in found])[order] for name in columns or FILES[self._name]}
 
     def parts(self, *columns: str) -> Iterator[Table]:
         """Yield some columns part by part; without any named, all."""

@@ -14,7 +14,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +58,7 @@ __all__ = [
     "flush",
     "is_time",
     "read",
+    "read_result",
     "read_table",
     "refuse_existing",
     "reopen",
@@ -238,17 +239,29 @@ def read(folder: str | Path) -> Run:
     RecordError
         Naming the file that is missing, damaged or of another format.
     """
+    source, result = Path(folder), read_result(folder)
+    tables = {name: read_table(source / f"{name}.parquet") for name in FILES}
+    events = Events(**tables.pop("events"))
+    tables["market_bars"] = tables.pop("bars") | tables["market_bars"]
+    snapshots = _read_snapshots(source / "snapshots.parquet")
+    came = {part.name: getattr(result, part.name) for part in fields(Result)}
+    return Run(events=events, snapshots=snapshots, **tables, **came)
+
+
+def read_result(folder: str | Path) -> Result:
+    """Load what came of a run, its tables apart.
+
+    Raises
+    ------
+    RecordError
+        As :func:`read` does.
+    """
     source = Path(folder)
     config = _read_json(source / "run.json")
     found = config.pop("format", None)
     if found != FORMAT:
         raise RecordError(f"{source / 'run.json'}: format {found!r}, this version reads {FORMAT}; run it again")
-    tables = {name: read_table(source / f"{name}.parquet") for name in FILES}
-    events = Events(**tables.pop("events"))
-    tables["market_bars"] = tables.pop("bars") | tables["market_bars"]
-    jsons = {name: _read_json(source / f"{name}.json") for name in _JSONS}
-    snapshots = _read_snapshots(source / "snapshots.parquet")
-    return Run(config=config, events=events, snapshots=snapshots, **tables, **jsons)
+    return Result(config=config, **{name: _read_json(source / f"{name}.json") for name in _JSONS})
 
 
 def _write_files(run: Run, folder: Path, pages: Mapping[str, str]) -> None:

@@ -109,7 +109,7 @@ def run_streamed(
         resume=resume,
         progress=progress,
     )
-    tables = {name: Parted(target, name) for name in FILES}
+    tables = {name: Parted(target, name) for name in FILES if name != "blind_equity"}
     trades, fills = tables["trades"], tables["fills"]
     seen = _Seen.of(tables, ticks=head.counts_ticks)
     ended, stopped = ~trades.same("exit_reason", "open"), trades.same("exit_reason", "stop")

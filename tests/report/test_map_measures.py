@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forcedflow.record import Run, Table
 from forcedflow.report.cost_measures import capacity, cost_measures, impact_at, slippage_saved
@@ -21,6 +24,7 @@ from forcedflow.report.map_measures import (
 )
 from forcedflow.report.trade_measures import closed, edge_ratios
 from forcedflow.tables import EVENT_COLUMNS, EVENT_INTS, FILLS, ORDERS, TRADES, Events, MapSnapshots
+from generators import examples
 from report.synthetic import table
 
 WIDTH = 0.01
@@ -173,6 +177,35 @@ def test_the_edge_ratio_by_hand() -> None:
     assert found["edge_ratio_2"] == pytest.approx((3 + 3) / (2 + 2))
     assert found["edge_ratio_3"] == pytest.approx(3 / 3)  # the short has no third bar
     assert math.isnan(found["edge_ratio_4"])
+
+
+@examples(100)
+@given(st.integers(0, 100_000), st.integers(2, 400), st.integers(0, 40))
+def test_measures_of_bars_in_parts_are_those_of_the_whole(seed: int, count: int, many: int) -> None:
+    rng = np.random.default_rng(seed)
+    path = 100.0 + np.cumsum(rng.normal(0.0, 0.3, count))
+    market = bars((path + rng.random(count)).tolist(), (path - rng.random(count)).tolist())
+    market["atr"] = np.where(rng.random(count) < 0.1, 0.0, 0.01 * rng.random(count))
+    entry, side, risk = np.sort(rng.integers(0, count, many)), rng.choice([-1, 1], many), rng.random(many)
+    left, price = np.minimum(entry + rng.integers(0, 90, many), count - 1), path[entry]
+    reasons = rng.choice(["stop", "target", "open"], many).astype("U6")
+    given = {"side": side, "entry_bar": entry, "exit_bar": left, "bars_held": left - entry, "exit_reason": reasons}
+    prices = {"entry_price": price, "stop": price - side * risk, "target": price + 2 * side * risk}
+    trades = table(TRADES, {"order_id": np.arange(many)[::-1], **given, **prices})
+    edges = {name: rng.choice([np.nan, *path], 50) for name in EDGES}
+    orders = table(ORDERS, {"event": rng.integers(-1, 50, many)})
+    ended, out = closed(trades) | (left == left.max(initial=0)), reasons == "stop"
+
+    def measured(cuts: Any) -> list[str]:
+        """Cut the bars, and the events likewise."""
+        parts = [{name: column[a:b] for name, column in market.items()} for a, b in pairwise((0, *cuts, count))]
+        events = [{n: c[a:b] for n, c in edges.items()} for a, b in pairwise((0, *np.sort(cuts % 50), 50))]
+        where = places(trades, orders, events)
+        masks = (where.known, where.entry_inside, where.stop_inside, where.stop_beyond)
+        after = stopped_then_target(trades, ended, out, parts) if ended.any() else None
+        return [repr(edge_ratios(trades, parts, (1, 3, 48))), repr(after), repr([mask.tolist() for mask in masks])]
+
+    assert measured(np.sort(rng.integers(0, count, rng.integers(1, 9)))) == measured(np.zeros(0, np.int64))
 
 
 def test_capacity_by_hand() -> None:

@@ -113,7 +113,7 @@ def _excursions(
     spans = np.column_stack((entry + 1, entry + 1 + horizon)).ravel()
 
     def extreme(of: np.ufunc, column: FloatArray) -> FloatArray:
-        beyond = np.append(column, column[-1])  # reduceat takes no index past the end
+        beyond = np.append(column, 0.0)  # reduceat takes no index past the end
         return np.asarray(of.reduceat(beyond, spans)[::2]) if len(spans) else column[:0]
 
     up, down = extreme(np.maximum, bars["high"]) - price, price - extreme(np.minimum, bars["low"])

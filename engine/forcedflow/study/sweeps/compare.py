@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from forcedflow.backtest import key_of, tried_on
 from forcedflow.errors import RecordError
 from forcedflow.ledger import count_trials
-from forcedflow.record import read
+from forcedflow.parts import Parted
+from forcedflow.record import read_result
 from forcedflow.report.compare_page import compare_page
 from forcedflow.report.told import Told
-from forcedflow.study.sweeps.portrait import growth
+from forcedflow.study.sweeps.portrait import growth, thinned
 from forcedflow.study.sweeps.reading import Belief, Reading, believe, plain
 from forcedflow.study.sweeps.results import WalkReading, load_sweep
 from forcedflow.study.sweeps.store import is_sweep
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from forcedflow.record import Result
     from forcedflow.report.told import Block
     from forcedflow.tables import FloatArray
 
@@ -133,7 +135,7 @@ def compare(folders: str | Path | Iterable[str | Path], score: str | None = None
     walks: list[WalkReading] = []
     failures: list[str] = []
     sources: list[tuple[str, str]] = []
-    runs: list[tuple[Path, Any]] = []
+    runs: list[tuple[Path, Result]] = []
     for path in paths:
         if is_sweep(path):
             found = load_sweep(path)
@@ -150,7 +152,7 @@ def compare(folders: str | Path | Iterable[str | Path], score: str | None = None
             )
             sources.append((str(path), "walk-forward" if found.walks else "sweep"))
         elif (path / "run.json").is_file():
-            runs.append((path, read(path)))
+            runs.append((path, read_result(path)))
             sources.append((str(path), "run"))
         else:
             raise RecordError(f"{path} is neither a run (no run.json) nor a sweep (no sweep.json)")
@@ -159,7 +161,9 @@ def compare(folders: str | Path | Iterable[str | Path], score: str | None = None
     return Comparison(entries, tuple(readings), tuple(walks), tuple(sources), tuple(failures))
 
 
-def _entry(path: Path, run: Any, point: dict[str, Any]) -> RunEntry:
+def _entry(path: Path, run: Result, point: dict[str, Any]) -> RunEntry:
+    equity = Parted(path, "equity")
+    drawn = equity.at(thinned(equity.rows), "ts", "equity")
     data_hash, files = tried_on(run)
     trials = count_trials(data_hash, files)
     belief = believe(run.scorecard, math.nan, max(trials.files, 1), max(trials.bars, 1))
@@ -174,7 +178,7 @@ def _entry(path: Path, run: Any, point: dict[str, Any]) -> RunEntry:
         run.scorecard,
         belief,
         tuple(run.summary["warnings"]),
-        *growth(run.equity["ts"], run.equity["equity"], config["account"]["cash"]),
+        *growth(drawn["ts"], drawn["equity"], config["account"]["cash"]),
     )
 
 
