@@ -117,12 +117,25 @@ def new_folder(dataset: str, strategy: str) -> Path:
 @contextmanager
 def progress_bar(what: str, *, quiet: bool, unit: str = "bars") -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on a terminal, and say what makes a first run slow."""
-    from forcedflow.kernels import CACHE_DIR, CACHE_NOTE  # noqa: PLC0415
+    from forcedflow.kernels import CACHE_DIR, CACHE_NOTE, telling_of_compiling  # noqa: PLC0415
 
     if CACHE_NOTE:
         typer.echo(f"forcedflow: {CACHE_NOTE}", err=True)
-    if not all(any(CACHE_DIR.rglob(f"{kernel}.advance-*.nbi")) for kernel in ("market_pass", "account")):
-        typer.echo("forcedflow: compiling kernels, once; later runs start at once", err=True)
+    if any(CACHE_DIR.rglob("market_pass.advance-*.nbi")):
+        with telling_of_compiling(_say_compiling), _bar(what, quiet=quiet, unit=unit) as progress:
+            yield progress
+    else:  # it may be a worker that does it, of which nothing is heard here
+        _say_compiling()
+        with _bar(what, quiet=quiet, unit=unit) as progress:
+            yield progress
+
+
+def _say_compiling() -> None:
+    typer.echo("forcedflow: compiling kernels, once; later runs start at once", err=True)
+
+
+@contextmanager
+def _bar(what: str, *, quiet: bool, unit: str) -> Iterator[Callable[[int, int], None]]:
     if quiet or not sys.stderr.isatty():
         yield lambda done, total: None
         return

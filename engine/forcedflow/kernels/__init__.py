@@ -14,7 +14,8 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -24,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import binding as llvm
 from numba.core.dispatcher import Dispatcher
-from numba.core.event import Event, Listener, register
+from numba.core.event import Event, Listener, install_listener, register
 from numba.extending import register_jitable
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "records",
     "shared_function",
     "small_kernel",
+    "telling_of_compiling",
     "truth",
 ]
 
@@ -119,6 +121,27 @@ class _NoCollection(Listener):
 
 
 register("numba:compile", _NoCollection())  # type: ignore[no-untyped-call]
+
+
+class _Teller(Listener):
+    """Tells of the first pass of the compiler."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell: Callable[[], None] | None = tell
+
+    def on_start(self, event: Event) -> None:
+        if self._tell is not None:
+            tell, self._tell = self._tell, None
+            tell()
+
+    def on_end(self, event: Event) -> None: ...
+
+
+@contextmanager
+def telling_of_compiling(tell: Callable[[], None]) -> Iterator[None]:
+    """Call ``tell`` when a kernel first is compiled inside the block, not where machine code is merely loaded."""
+    with install_listener("numba:run_pass", _Teller(tell)):
+        yield
 
 
 def _compiled(function: _F, **options: bool | str) -> _F:

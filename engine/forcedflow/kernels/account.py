@@ -306,7 +306,8 @@ def advance(
     venue: Venue,
     rules: Record,
     stop: int,
-) -> None:
+    steps: int,
+) -> int:
     """Trade every bar before ``stop`` and hear every row of the tape before it; resumable at any ``stop``.
 
     Parameters
@@ -324,12 +325,22 @@ def advance(
         Changed in place; the first ``asked`` rows of ``state.orders`` count, filled in down to ``exit_on``.
     stop
         First bar that is not traded. Signals and orders of later bars may be there already and wait.
+    steps
+        How many times it may stop at a bar, a row of the tape or an order: having done so it returns, to be called
+        again.
+
+    Returns
+    -------
+    int
+        How many times it did; fewer than ``steps`` where it came to ``stop``.
     """
-    book, orders = state.book[0], state.orders
-    while True:
+    book, orders, taken = state.book[0], state.orders, 0
+    while taken < steps:
+        taken += 1
         while book.placed < asked and orders[book.placed].event < book.signal:
             _place(state, venue, rules, book.placed, float(prices.close[orders[book.placed].bar]))
             book.placed += 1
+            taken += 1
         if book.watched == 0:
             while book.funding < len(venue.funding) and venue.funding[book.funding].bar < book.bar:
                 book.funding += 1  # nothing was held
@@ -353,6 +364,7 @@ def advance(
         book.bar = max(book.bar, pause)
         book.signal = signal
         if signal == heard or signals[signal].bar >= stop:
-            return
+            break
         _hear(state, signals[signal])
         book.signal += 1
+    return taken

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from forcedflow.data.times import DAY
 from forcedflow.kernels import measures
 from forcedflow.kernels.drawdowns import drawdowns
-from forcedflow.kernels.touch import extremes
+from forcedflow.kernels.tiers import Tiered
+from forcedflow.kernels.touch import SHIFT, extremes
 from forcedflow.report import chance
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ Calendar = Literal["24/7", "sessions"]
 Falls = tuple[float, int, int, int, int, int]
 """What :func:`forcedflow.kernels.drawdowns.drawdowns` returns."""
 
+_drawdowns: Final = Tiered(drawdowns)
 _YEAR = 365.25  # days, for counting how many trading days a year has
 
 
@@ -81,7 +83,9 @@ def falls_of(equity: Table, initial: float, start: int) -> Falls:
     """Find the drawdowns of a table: to the kernel it is one unit whose worth is the equity."""
     value = np.ascontiguousarray(equity["equity"], dtype=np.float64)
     one_piece = (np.zeros(1, np.int64), np.zeros(1), np.ones(1))
-    return drawdowns(extremes(value, value), equity["ts"], start, *one_piece, initial)
+    blocks = len(value) >> SHIFT  # most are not looked into
+    falls: Falls = _drawdowns.call(blocks, extremes(value, value), equity["ts"], start, *one_piece, initial)
+    return falls
 
 
 def return_measures(

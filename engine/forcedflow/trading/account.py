@@ -14,6 +14,7 @@ from forcedflow.kernels import BoolArray, FloatArray, IntArray, Records, Repeate
 from forcedflow.kernels import orders as kernel
 from forcedflow.kernels.account import advance
 from forcedflow.kernels.plans import write_orders
+from forcedflow.kernels.tiers import Tiered
 from forcedflow.tables import Events, Side
 from forcedflow.trading.exchange import Exchange, traded_venue
 from forcedflow.trading.ledger import Ledger, Past, Trading
@@ -31,6 +32,8 @@ _A_FEW: Final = 8
 """Bars that are looked at one by one before the kernel is called."""
 _FIRST: Final = np.zeros(1, np.int64)
 _FIELDS: Final = len(kernel.ORDER_ROW.names or ())
+_advance: Final = Tiered(advance)
+_write_orders: Final = Tiered(write_orders)
 _A = TypeVar("_A", bound=npt.NDArray[Any])
 
 
@@ -235,9 +238,9 @@ class Account:
         floor = max(0, self._looked[0] - 1, self._state.orders[self._asked - 1].event if self._asked else 0)
         answered = np.array(events)
         start = self._make_room(count)
-        if not write_orders(
-            asked, ratchet, slot, answered, self._signals, floor, self._heard, self._state.orders, start
-        ):
+        signals, orders = self._signals, self._state.orders
+        rows = len(asked.side)
+        if not _write_orders.call(rows, asked, ratchet, slot, answered, signals, floor, self._heard, orders, start):
             self._asked = start
             wanted = answered[np.flatnonzero(asked.side) // asked.legs]
             raise AccountError(
@@ -437,7 +440,7 @@ class Account:
         wanted = (self._heard, self._asked, self._stop)
         if self._looked != wanted:
             if not self._idle():
-                self._kernel(
+                arguments = (
                     self._market.prices,
                     self._detail,
                     self._signals,
@@ -449,6 +452,8 @@ class Account:
                     self._rules[0],
                     self._stop,
                 )
+                if not (_advance.left and _advance.finishes(*arguments)):
+                    self._kernel(*arguments, kernel.NEVER)
             self._looked = wanted
         return self._book
 

@@ -14,6 +14,7 @@ from pydantic import Field
 from forcedflow.data.times import time_text
 from forcedflow.errors import StrategyError
 from forcedflow.kernels.plans import Asked, first_fault
+from forcedflow.kernels.tiers import Tiered
 from forcedflow.settings import Settings
 from forcedflow.tables import EventKind, Events
 
@@ -25,6 +26,8 @@ __all__ = ["FAULTS", "Asked", "Plan", "Policy", "at_event", "checked", "one_orde
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+_first_fault: Final = Tiered(first_fault)
 
 ENTRIES: Final = ("market", "limit", "stop", "stop_limit")
 SIZE_RULES: Final = ("units", "notional", "equity", "risk")
@@ -148,7 +151,7 @@ def checked(plan: Plan, events: Events, name: str) -> Asked:
     """
     columns = {column: _column(getattr(plan, field), field, name) for column, field in _COLUMNS.items()}
     asked = _fitted(columns, len(events), name)
-    fault, row = first_fault(asked, np.array(events.close))
+    fault, row = _first_fault.call(len(asked.side), asked, np.array(events.close))
     if fault >= 0:
         field, problem = FAULTS[fault]
         at, leg = divmod(row, asked.legs)
