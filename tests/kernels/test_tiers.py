@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forcedflow.kernels import kernel
+from forcedflow.kernels import kernel, telling_of_compiling
 from forcedflow.kernels.account import advance
 from forcedflow.kernels.drawdowns import drawdowns
 from forcedflow.kernels.plans import Asked, first_fault, write_orders
@@ -107,3 +108,37 @@ def test_a_kernel_is_interpreted_until_it_is_worth_compiling() -> None:
     assert not compiled.signatures
     assert tier.call(1, numbers, 10**6, 5) == 5
     assert len(compiled.signatures) == 1
+
+
+def test_machine_code_on_disk_is_used_at_once() -> None:
+    numbers = np.zeros(1, np.int64)
+    count_up(numbers, 10**6, 5)
+    fresh = Tiered(kernel(count_up.py_func))  # type: ignore[attr-defined]
+    assert fresh.left == STEPS
+    assert not fresh.finishes(numbers, 10**6)
+    assert (fresh.left, numbers[0]) == (0, 5)
+
+
+def _double(number: Any) -> Any:
+    return 2 * number
+
+
+def _halve(number: Any) -> Any:
+    return number / 2
+
+
+def test_compiling_is_told_of_once_and_looking_for_machine_code_is_not() -> None:
+    told: list[str] = []
+    double, halve = (numba.njit(function) for function in (_double, _halve))
+    with telling_of_compiling(lambda: told.append("compiling")):
+        tier = Tiered(double)
+        tier.left = STEPS
+        assert tier.call(1, 4) == 8
+        assert told == []
+        assert double(4) == 8
+        assert told == ["compiling"]
+        assert halve(4.0) == 2.0
+        assert told == ["compiling"]
+    with telling_of_compiling(lambda: told.append("again")):
+        assert double(4) == 8
+    assert told == ["compiling"]
