@@ -193,7 +193,22 @@ def test_a_config_refuses_what_it_does_not_know() -> None:
 )
 def test_a_strategy_that_raises_stops_the_run(text: str, name: str, what: str, tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match=rf"strategy {name}, (ZoneNear|ForcedFlow) in bar \d+ .*{what}"):
-        ff.run("simulated", written(tmp_path, text))
+        ff.run("simulated", written(tmp_path, text), folder=tmp_path / "records" / "run")
+    assert list((tmp_path / "records").iterdir()) == []
+
+
+@pytest.mark.parametrize("handles", [False, True])
+def test_a_record_written_while_its_run_goes_on_is_the_one_written_after(
+    handles: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("market.tape", "record"):
+        monkeypatch.setattr(f"forcedflow.{module}.GROUP", 1024)  # so that the market pass hands out some pieces
+    strategy = written(tmp_path, HANDLER) if handles else "zone_entry"
+    early, late = tmp_path / "early", tmp_path / "late"
+    ff.save(ff.run("simulated", strategy, folder=early), late)
+    names = {file.name for file in early.iterdir()}
+    assert names == {file.name for file in late.iterdir()}
+    assert all((early / name).read_bytes() == (late / name).read_bytes() for name in names)
 
 
 def test_a_handler_strategy_runs_and_repeats(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,68 @@ def test_a_full_disk_leaves_nothing(run: record.Run, tmp_path: Path, monkeypatch
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(RecordError, match="No space left"):
         record.write(run, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def handed_over(run: record.Run, folder: Path, step: int) -> Path:
+    """Write a run whose rows come piece by piece, the way they come while it is made."""
+    with record.Recorder(folder) as recorder:
+        for first in range(0, len(run.equity["bar"]), step):
+            recorder.add("equity", {name: column[first : first + step] for name, column in run.equity.items()})
+        recorder.add("bars", {name: run.market_bars[name][:step] for name in record.BARS})
+        recorder.add_tape(run.events, run.snapshots)
+        return recorder.finish(run)
+
+
+def test_rows_handed_over_early_make_the_same_bytes(
+    run: record.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "GROUP", 128)
+    whole = digests(record.write(run, tmp_path / "whole"))
+    assert pq.ParquetFile(tmp_path / "whole" / "equity.parquet").num_row_groups == 5
+    assert digests(handed_over(run, tmp_path / "pieces", 256)) == whole
+    back = record.read(handed_over(run, tmp_path / "odd", 100))  # other groups, the same rows
+    assert list(map(bits, back.equity.values())) == [bits(run.equity[name]) for name in back.equity]
+
+
+def test_a_run_that_fails_midway_leaves_neither_folder_nor_thread(run: record.Run, tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with record.Recorder(tmp_path / "run") as recorder:
+            recorder.add("equity", run.equity)
+            assert len(list(tmp_path.iterdir())) == 1
+            raise KeyboardInterrupt
+
+    before = threading.enumerate()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+    assert threading.enumerate() == before
+
+
+def test_a_disk_that_fills_up_ends_the_run_at_its_next_rows(
+    run: record.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = threading.Event()
+
+    def full(*_: object, **__: object) -> None:
+        met.set()
+        raise OSError(28, "No space left on device")
+
+    def endless() -> None:
+        with record.Recorder(tmp_path / "run") as recorder:
+            while True:
+                recorder.add("equity", run.equity)
+                assert met.wait(10)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    before = threading.enumerate()
+    with pytest.raises(RecordError, match="No space left"):
+        endless()
+    assert list(tmp_path.iterdir()) == []
+    assert threading.enumerate() == before
 
 
 def test_a_killed_writer_leaves_no_run(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +19,7 @@ from forcedflow.data.times import time_text
 from forcedflow.kernels import host_cpu
 from forcedflow.ledger import add_trials, files_hash, setting_key
 from forcedflow.market.tape import make_tape
-from forcedflow.record import BARS, Run, write
+from forcedflow.record import BARS, Recorder, Run
 from forcedflow.replay import Replay
 from forcedflow.report.scorecard import MapContext, scorecard
 from forcedflow.report.tearsheet import tearsheet
@@ -113,6 +115,7 @@ def run(
     repair: tuple[str, ...] = (),
     seed: int = 0,
     trials: int = 1,
+    folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Backtest a strategy on a dataset.
@@ -134,6 +137,8 @@ def run(
         Of the contrasts' random deals, and of the rows on which a plan is checked.
     trials
         Settings that were tried before this one was chosen, this one included: they deflate the Sharpe ratio.
+    folder
+        Where to save the run as :func:`save` does, but sooner: what is known is written while the rest is still run.
     progress
         Called with bars done and bars in all.
 
@@ -165,13 +170,14 @@ def run(
         },
         "run config",
     )
-    return run_config(settings, progress, dataset=dataset if isinstance(dataset, Dataset) else None)
+    return run_config(settings, progress, folder=folder, dataset=dataset if isinstance(dataset, Dataset) else None)
 
 
 def run_config(
     config: RunConfig,
     progress: Callable[[int, int], None] | None = None,
     *,
+    folder: str | Path | None = None,
     dataset: Dataset | None = None,
     tape: Tape | None = None,
     strategy: Strategy | None = None,
@@ -182,6 +188,8 @@ def run_config(
     ----------
     progress
         Called with bars done and bars in all.
+    folder
+        Where to save it, while it runs.
     dataset
         In place of the one that the config names.
     tape
@@ -189,22 +197,41 @@ def run_config(
     strategy
         The config's, where it was made already.
     """
-    strategy = strategy or make_strategy(config.strategy, config.params)
-    if tape is not None:
-        data = tape.dataset
-    elif dataset is not None:
-        data = dataset.between(config.start, config.end)
-    else:
-        data = load_dataset(config.dataset, config.start, config.end, config.repair)
+    with nullcontext() if folder is None else Recorder(folder) as recorder:
+        strategy = strategy or make_strategy(config.strategy, config.params)
+        if tape is not None:
+            data = tape.dataset
+        elif dataset is not None:
+            data = dataset.between(config.start, config.end)
+        else:
+            data = load_dataset(config.dataset, config.start, config.end, config.repair)
+        done = _run(config, strategy, data, tape, progress, recorder)
+        if recorder is not None:
+            _finish(recorder, done, count=True)
+    return done
+
+
+def _run(
+    config: RunConfig,
+    strategy: Strategy,
+    data: Dataset,
+    tape: Tape | None,
+    progress: Callable[[int, int], None] | None,
+    recorder: Recorder | None,
+) -> Run:
     account, fee_notes = with_venue_fees(config.account, data)
     config = config.model_copy(update={"account": account})
     total = len(data.bars)
-    told = None if progress is None else lambda done: progress(done, total)
+    count = None if progress is None else lambda done: progress(done, total)
     unmet = account.model_copy(update={"participation": 0.0}) if account.participation > 0.0 else None
     without = None
+    told = None
+    if recorder is not None:
+        recorder.add("bars", _bars(data))
+        told = partial(recorder.add, "market_bars")
     begun = time.perf_counter()
     if strategy.is_plan():
-        tape = tape or make_tape(data, config.market, progress=told, log_swept=unmet is not None)
+        tape = tape or make_tape(data, config.market, progress=count, told=told, log_swept=unmet is not None)
         made = time.perf_counter()
         exchange = Exchange.of(tape)
         trading, face = trade(exchange, tape.events, strategy, account, config.seed), exchange.face
@@ -219,6 +246,10 @@ def run_config(
         if unmet is not None:
             fresh = make_strategy(config.strategy, config.params)
             without = Replay(data, fresh, market=config.market, account=unmet).finish()
+    if recorder is not None:
+        recorder.add_tape(tape.events, tape.snapshots)
+        for name in ("orders", "fills", "trades", "funding", "equity"):
+            recorder.add(name, getattr(trading, name))
     return _record(config, strategy, _Outcome(tape, trading, without, fee_notes, face, made - begun, traded - made))
 
 
@@ -235,9 +266,15 @@ def save(run: Run, folder: str | Path, *, count: bool = True) -> Path:
     RecordError
         Where the folder exists or cannot be written, or the ledger cannot.
     """
+    with Recorder(folder) as recorder:
+        return _finish(recorder, run, count=count)
+
+
+def _finish(recorder: Recorder, run: Run, *, count: bool) -> Path:
+    page = tearsheet(run)
     if count:
         add_trials(*tried_on(run), run.config["dataset"], [key_of(run)])
-    return write(run, folder, {"tearsheet.html": tearsheet(run)})
+    return recorder.finish(run, {"tearsheet.html": page})
 
 
 def key_of(run: Result) -> str:
@@ -267,7 +304,11 @@ def score(tape: Tape, trading: Trading, cash: float, *, trials: int = 1) -> dict
 
 
 def _market_bars(tape: Tape) -> Table:
-    return {name: getattr(tape.bars, name) for name in BARS} | tape.market_bars
+    return _bars(tape.dataset) | tape.market_bars
+
+
+def _bars(data: Dataset) -> Table:
+    return {name: getattr(data.bars, name) for name in BARS}
 
 
 def _record(config: RunConfig, strategy: Strategy, outcome: _Outcome) -> Run:

@@ -14,7 +14,9 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +33,7 @@ from forcedflow.tables import (
     EVENT_INTS,
     FILLS,
     FUNDING,
+    GROUP,
     LAYERS,
     MARKET_BARS,
     ORDERS,
@@ -40,7 +43,8 @@ from forcedflow.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+    from concurrent.futures import Future
 
     import pandas as pd
 
@@ -51,6 +55,7 @@ __all__ = [
     "NUMBERS",
     "TABLES",
     "Columns",
+    "Recorder",
     "Result",
     "Run",
     "Table",
@@ -95,7 +100,7 @@ _SCHEMAS: Final[dict[str, dict[str, str]]] = {
     "market_bars": BARS | MARKET_BARS,
 }
 FILES: Final = _SCHEMAS | {"bars": BARS, "market_bars": MARKET_BARS, "events": _EVENTS}
-"""Columns by file. The longest table lies in two, what was given and what the market pass added, to write them at once.
+"""Columns by file. The longest table lies in two, what was given and what the market pass added, which is known later.
 """
 TABLES: Final = ("events", *_SCHEMAS)
 """Names of a run's tables, as :meth:`Run.frame` takes them."""
@@ -179,16 +184,11 @@ def is_time(column: str) -> bool:
     return column == "ts" or column.endswith("_ts")
 
 
-_THREADS: Final = 4
-"""Tables written at once; arrow lets go of Python's lock while it encodes."""
-
 _JSONS: Final = ("summary", "scorecard", "blind", "timings")
 
 
 def write(run: Run, folder: str | Path, pages: Mapping[str, str] | None = None) -> Path:
     """Save a run as a new folder, whole or not at all.
-
-    Everything is written into a hidden folder beside it, flushed to the disk, and renamed in one step.
 
     Parameters
     ----------
@@ -202,20 +202,167 @@ def write(run: Run, folder: str | Path, pages: Mapping[str, str] | None = None) 
     RecordError
         The folder exists, the disk refuses, or a table is not of its schema.
     """
-    target = Path(folder).absolute()
-    refuse_existing(target)
-    beside = target.parent / f".{target.name}.{uuid.uuid4().hex}"
-    try:
-        beside.mkdir(parents=True)
-        _write_files(run, beside, pages or {})
-        flush(beside)
-        beside.rename(target)
-        flush(target.parent)
-    except OSError as error:
-        raise RecordError(f"cannot write {target}: {error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return target
+    with Recorder(folder) as recorder:
+        return recorder.finish(run, pages)
+
+
+class Recorder:
+    """Writes a run's folder while the run is made, whole or not at all: a context, within which :meth:`finish` ends it.
+
+    Rows are handed over as soon as they are known, and written by threads, one for each file, while the run goes on:
+    arrow lets go of Python's lock while it encodes. All goes into a hidden folder beside the record's, is flushed to
+    the disk, and renamed in one step. A context that is left otherwise leaves neither folder nor thread.
+
+    Parameters
+    ----------
+    folder
+        Must not exist; its parents are made.
+
+    Raises
+    ------
+    RecordError
+        The folder exists; on entry, where the disk refuses.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).absolute()
+        """The record's."""
+        refuse_existing(self.folder)
+        self._beside = self.folder.parent / f".{self.folder.name}.{uuid.uuid4().hex}"
+        self._files: dict[str, _File] = {}
+
+    def __enter__(self) -> Recorder:
+        try:
+            self._beside.mkdir(parents=True)
+        except OSError as error:
+            raise self._refused(error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            for file in self._files.values():
+                file.stop()
+        finally:
+            shutil.rmtree(self._beside, ignore_errors=True)
+
+    def add(self, name: str, table: Table) -> None:
+        """Hand over further rows of a table, which must not change any more.
+
+        A file has the same bytes however its rows came, if they came by multiples of ``tables.GROUP`` up to the last.
+
+        Parameters
+        ----------
+        name
+            Of ``FILES``.
+
+        Raises
+        ------
+        RecordError
+            The table is not of its schema, or the disk refused rows before these.
+        """
+        schema = FILES[name]
+        rows = _checked(table, schema, name)
+        self._hand_over(name, rows, partial(_arrow, table, schema), _layout(schema))
+
+    def add_tape(self, events: Events, snapshots: MapSnapshots) -> None:
+        """Hand over all events, and the pictures of the map."""
+        self.add("events", {name: getattr(events, name) for name in _EVENTS})
+        self._hand_over("snapshots", len(snapshots.bar), partial(_pictures, snapshots), _PICTURES)
+
+    def _hand_over(self, name: str, rows: int, make: Callable[[], pa.Table], layout: Mapping[str, Any]) -> None:
+        if name not in self._files:
+            self._files[name] = _File(self._beside / f"{name}.parquet", layout)
+        try:
+            self._files[name].add(rows, make)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def finish(self, run: Run, pages: Mapping[str, str] | None = None) -> Path:
+        """Write what was not handed over yet, wait for the disk, make the folder a record, and return it.
+
+        Parameters
+        ----------
+        run
+            Its tables begin with the rows that were handed over.
+        pages
+            Further text files by name, such as ``{"tearsheet.html": html}``.
+
+        Raises
+        ------
+        RecordError
+            The disk refuses, or a table is not of its schema.
+        """
+        if "events" not in self._files:
+            self.add_tape(run.events, run.snapshots)
+        for name, table in _tables(run).items():
+            done = self._files[name].rows if name in self._files else 0
+            if name not in self._files or done < len(next(iter(table.values()))):
+                self.add(name, {column: values[done:] for column, values in table.items()})
+        try:
+            for file in self._files.values():
+                file.end()
+            for name, value in (("run", {"format": FORMAT} | run.config), *((n, getattr(run, n)) for n in _JSONS)):
+                _write_text(self._beside / f"{name}.json", _json(value, f"{name}.json"))
+            for name, text in (pages or {}).items():
+                _write_text(self._beside / name, text)
+            for file in self._files.values():
+                file.wait()
+            flush(self._beside)
+            self._beside.rename(self.folder)
+            flush(self.folder.parent)
+        except OSError as error:
+            raise self._refused(error) from error
+        return self.folder
+
+    def _refused(self, error: OSError) -> RecordError:
+        return RecordError(f"cannot write {self.folder}: {error}")
+
+
+class _File:
+    """A Parquet file, to which a thread of its own adds tables in their order."""
+
+    def __init__(self, path: Path, layout: Mapping[str, Any]) -> None:
+        self.rows = 0
+        """How many it was given."""
+        self._path, self._layout = path, layout
+        self._writer: pq.ParquetWriter | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._tasks: list[Future[None]] = []
+
+    def add(self, rows: int, make: Callable[[], pa.Table]) -> None:
+        """Let the thread make a table of so many rows and write it; raise what the tables before it have met."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+        self.rows += rows
+        self._tasks.append(self._thread.submit(self._write, make))
+
+    def end(self) -> None:
+        """Let the thread close the file after its last table, and flush it to the disk."""
+        self._tasks.append(self._thread.submit(self._close))
+
+    def wait(self) -> None:
+        """Wait until that is done."""
+        for task in self._tasks:
+            task.result()
+
+    def stop(self) -> None:
+        """End the thread, and let go of the file, whole or not."""
+        self._thread.shutdown(cancel_futures=True)
+        if self._writer is not None:
+            with suppress(OSError):  # a disk that refused a table refuses the end of the file
+                self._writer.close()
+
+    def _write(self, make: Callable[[], pa.Table]) -> None:
+        table = make()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, **self._layout)
+        self._writer.write_table(table, GROUP)
+
+    def _close(self) -> None:
+        assert self._writer is not None
+        self._writer.close()
+        flush(self._path)
 
 
 def refuse_existing(folder: str | Path) -> None:
@@ -264,24 +411,14 @@ def read_result(folder: str | Path) -> Result:
     return Result(config=config, **{name: _read_json(source / f"{name}.json") for name in _JSONS})
 
 
-def _write_files(run: Run, folder: Path, pages: Mapping[str, str]) -> None:
-    tables: dict[str, Table] = {name: getattr(run, name) for name in _SCHEMAS}
-    long = tables["market_bars"]
-    tables["bars"] = {name: column for name, column in long.items() if name in BARS}
-    tables["market_bars"] = {name: column for name, column in long.items() if name not in BARS}
-    tables["events"] = {name: getattr(run.events, name) for name in _EVENTS}
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting = [
-            pool.submit(write_table, tables[name], FILES[name], folder / f"{name}.parquet")
-            for name in reversed(tables)  # the longest first
-        ]
-        waiting.append(pool.submit(_write_snapshots, run.snapshots, folder / "snapshots.parquet"))
-        for name, value in (("run", {"format": FORMAT} | run.config), *((n, getattr(run, n)) for n in _JSONS)):
-            _write_text(folder / f"{name}.json", _json(value, f"{name}.json"))
-        for name, text in pages.items():
-            _write_text(folder / name, text)
-    for written in waiting:
-        written.result()
+def _tables(run: Run) -> dict[str, Table]:
+    """Return a run's tables as they lie in files, the longest first."""
+    long = run.market_bars
+    files: dict[str, Table] = {
+        "market_bars": {name: column for name, column in long.items() if name not in BARS},
+        "bars": {name: column for name, column in long.items() if name in BARS},
+    }
+    return files | {name: getattr(run, name) for name in reversed(_SCHEMAS) if name not in files}
 
 
 def reopen(folder: Path) -> None:
@@ -315,7 +452,9 @@ def complete(folder: Path, result: Result, pages: Mapping[str, str]) -> None:
     try:
         blind = {name: np.zeros(0, dtype) for name, dtype in BLIND_EQUITY.items()}
         write_table(blind, BLIND_EQUITY, folder / "blind_equity.parquet")
-        _write_snapshots(nothing, folder / "snapshots.parquet")
+        pictures = folder / "snapshots.parquet"
+        pq.write_table(_pictures(nothing), pictures, **_PICTURES)
+        flush(pictures)
         for name in _JSONS:
             _write_text(folder / f"{name}.json", _json(getattr(result, name), f"{name}.json"))
         for name, text in pages.items():
@@ -375,21 +514,36 @@ def write_table(table: Table, schema: Mapping[str, str], path: Path) -> None:
     RecordError
         The table is not of the schema.
     """
+    _checked(table, schema, path.stem)
+    pq.write_table(_arrow(table, schema), path, **_layout(schema))
+    flush(path)
+
+
+def _checked(table: Table, schema: Mapping[str, str], name: str) -> int:
+    """Return how many rows a table has, which must be of the schema."""
     if set(table) != set(schema):
-        raise RecordError(f"{path.stem}: columns {sorted(set(table) ^ set(schema))} are missing or unknown")
+        raise RecordError(f"{name}: columns {sorted(set(table) ^ set(schema))} are missing or unknown")
     rows = {len(column) for column in table.values()}
     if len(rows) != 1:
-        raise RecordError(f"{path.stem}: columns differ in length: {sorted(rows)}")
-    for name, dtype in schema.items():
-        if table[name].dtype.kind != _KINDS[dtype] or (dtype != "str" and table[name].dtype != np.dtype(dtype)):
-            raise RecordError(f"{path.stem}: column {name!r} is {table[name].dtype}, not {dtype}")
+        raise RecordError(f"{name}: columns differ in length: {sorted(rows)}")
+    for column, dtype in schema.items():
+        found = table[column].dtype
+        if found.kind != _KINDS[dtype] or (dtype != "str" and found != np.dtype(dtype)):
+            raise RecordError(f"{name}: column {column!r} is {found}, not {dtype}")
+    return rows.pop()
+
+
+def _layout(schema: Mapping[str, str]) -> dict[str, Any]:
+    """Return how arrow is to lay out the columns of a schema."""
+    codes = [name for name, dtype in schema.items() if dtype == "str"]
+    coded = {name: _ENCODINGS[dtype] for name, dtype in schema.items() if dtype in _ENCODINGS and name not in _STEPS}
+    return {"use_dictionary": codes, "column_encoding": coded, **_WRITING}
+
+
+def _arrow(table: Table, schema: Mapping[str, str]) -> pa.Table:
     columns = [_column(table[name]) for name in schema]
     named = [pa.field(name, column.type, nullable=False) for name, column in zip(schema, columns, strict=True)]
-    codes: Any = [name for name, dtype in schema.items() if dtype == "str"]  # pyarrow's stubs know a bool only
-    coded = {name: _ENCODINGS[dtype] for name, dtype in schema.items() if dtype in _ENCODINGS and name not in _STEPS}
-    table = pa.Table.from_arrays(columns, schema=pa.schema(named))
-    pq.write_table(table, path, use_dictionary=codes, column_encoding=coded, **_WRITING)
-    flush(path)
+    return pa.Table.from_arrays(columns, schema=pa.schema(named))
 
 
 def _column(values: npt.NDArray[Any]) -> pa.Array:
@@ -477,7 +631,10 @@ def _opened(path: Path) -> pq.ParquetFile:
 # parquet longer to count than to write. Zeros cost nothing under LZ4.
 
 
-def _write_snapshots(snapshots: MapSnapshots, path: Path) -> None:
+_PICTURES: Final = {"use_dictionary": False, **_WRITING}
+
+
+def _pictures(snapshots: MapSnapshots) -> pa.Table:
     size = len(snapshots.bins)
     given = [np.ascontiguousarray(snapshots.mass[:, k], "<f4") for k in range(len(LAYERS))]
     cell, rows = pa.binary(size * given[0].itemsize), len(snapshots.bar)
@@ -486,9 +643,7 @@ def _write_snapshots(snapshots: MapSnapshots, path: Path) -> None:
     names = ("bar", "ts", "oi", *LAYERS)
     named = [pa.field(name, column.type, nullable=False) for name, column in zip(names, columns, strict=True)]
     grid = {"bin_width": float(snapshots.bin_width).hex(), "first_bin": str(snapshots.bins[0]), "bins": str(size)}
-    table = pa.Table.from_arrays(columns, schema=pa.schema(named, metadata=grid))
-    pq.write_table(table, path, use_dictionary=False, **_WRITING)
-    flush(path)
+    return pa.Table.from_arrays(columns, schema=pa.schema(named, metadata=grid))
 
 
 def _read_snapshots(path: Path) -> MapSnapshots:

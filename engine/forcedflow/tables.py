@@ -31,6 +31,7 @@ __all__ = [
     "EVENT_ROW",
     "FILLS",
     "FUNDING",
+    "GROUP",
     "LAYERS",
     "MARKET_BARS",
     "ORDERS",
@@ -539,3 +540,5 @@ MARKET_BARS: Final = {
     "swing_high": "float64",
 }
 """Columns that the market pass adds to each bar."""
+GROUP: Final = 1 << 16
+"""Rows of a group in a record's Parquet files; so many bars the market pass takes before it hands out its columns."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from benchmarks.conftest import best
 from benchmarks.test_market_pass import minutes
 from forcedflow.data import Dataset
 from forcedflow.market.tape import MarketPass, make_tape
-from forcedflow.record import Run, write
+from forcedflow.record import BARS, Recorder, Run
 from forcedflow.report.scorecard import scorecard
 from forcedflow.settings import AccountSettings
 from forcedflow.trading.desk import trade
@@ -36,14 +37,19 @@ class Parts:
 
 
 def replay(dataset: Dataset, folder: Path, parts: Parts) -> None:
-    """Do what a run does, but for its blind contrasts and its tearsheet."""
+    """Do what a recorded run does, but for its blind contrasts and its tearsheet."""
     account, strategy = AccountSettings(), find_strategy("zone_entry")()
     bars = dataset.bars
-    with parts.part("whole"):
+    with parts.part("whole"), Recorder(folder) as recorder:
+        given = {name: getattr(bars, name) for name in BARS}
+        recorder.add("bars", given)
         with parts.part("tape"):
-            tape = make_tape(dataset)
+            tape = make_tape(dataset, told=partial(recorder.add, "market_bars"))
+        recorder.add_tape(tape.events, tape.snapshots)
         with parts.part("trade"):
             trading = trade(Exchange.of(tape), tape.events, strategy, account, 0)
+        for name in ("orders", "fills", "trades", "funding", "equity"):
+            recorder.add(name, getattr(trading, name))
         with parts.part("score"):
             card = scorecard(
                 trading.equity,
@@ -53,8 +59,7 @@ def replay(dataset: Dataset, folder: Path, parts: Parts) -> None:
                 start=int(bars.ts[0]),
                 calendar=dataset.calendar,
             )
-        with parts.part("record"):
-            columns = {name: getattr(bars, name) for name in ("ts", "open", "high", "low", "close", "volume")}
+        with parts.part("rest of the record"):
             run = Run(
                 config={},
                 summary={},
@@ -64,13 +69,13 @@ def replay(dataset: Dataset, folder: Path, parts: Parts) -> None:
                 trades=trading.trades,
                 funding=trading.funding,
                 equity=trading.equity,
-                market_bars=columns | tape.market_bars,
+                market_bars=given | tape.market_bars,
                 snapshots=tape.snapshots,
                 scorecard=card,
                 blind={},
                 timings={},
             )
-            write(run, folder)
+            recorder.finish(run)
 
 
 def test_replay(full: bool, tell: Callable[[str], None], tmp_path: Path) -> None:

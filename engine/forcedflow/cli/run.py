@@ -50,8 +50,7 @@ def run(
     if resume and not (stream and out):
         raise SettingsError("--resume goes on with a stream: it needs --stream and --out")
     with progress_bar("market pass", quiet=as_json) as progress:
-        from forcedflow.backtest import RunConfig, run_config, save  # noqa: PLC0415
-        from forcedflow.record import refuse_existing  # noqa: PLC0415
+        from forcedflow.backtest import RunConfig, run_config  # noqa: PLC0415
         from forcedflow.streamed import run_streamed  # noqa: PLC0415
 
         values = read_config(config) if config else {}
@@ -63,7 +62,6 @@ def run(
             values[where] = {**before, key: value} if isinstance(before, dict) else before
         chosen = RunConfig.of(values)
         folder = out or new_folder(chosen.dataset, chosen.strategy)
-        result: Result
         if stream:
             try:
                 result = run_streamed(chosen, folder, chunk=chunk, resume=resume, progress=progress)
@@ -71,9 +69,8 @@ def run(
                 typer.echo(f"forcedflow: interrupted; --resume goes on with {folder}", err=True)
                 raise typer.Exit(130) from None
         else:
-            refuse_existing(folder)  # before the work, not after it
-            whole = run_config(chosen, progress)
-            result, folder = whole, save(whole, folder)
+            folder = folder.absolute()
+            result = run_config(chosen, progress, folder=folder)
     for fact in ("data_hash", "strategy_hash", "versions", "cpu"):
         if values.get(fact, result.config[fact]) != result.config[fact]:
             typer.echo(f"forcedflow: not a repetition of {config}: another {fact}", err=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from forcedflow.data.times import Instant, instant_ns, time_text
 from forcedflow.errors import DataError
+from forcedflow.kernels.stamps import rows_at_closes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,11 +86,9 @@ class OpenInterest:
 
     def rows_at_closes(self, bars: Bars) -> tuple[IntArray, IntArray]:
         """Return the rows of :meth:`at_closes`, and for each the bar whose close it describes; both ascend."""
-        closes = bars.close_ts
-        row = np.searchsorted(self.stamp, closes)
-        has = row < len(self)
-        has[has] = self.stamp[row[has]] - closes[has] < bars.interval  # so no two bars have the same row
-        return row[has], np.flatnonzero(has)
+        rows, at = np.empty((2, len(bars)), np.int64)
+        count = rows_at_closes(self.stamp, bars.ts, bars.interval, rows, at)
+        return rows[:count], at[:count]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

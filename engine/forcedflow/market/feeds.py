@@ -25,7 +25,8 @@ from forcedflow.kernels.liquidation_map import (
     VENUE,
     MapArrays,
 )
-from forcedflow.market.stamps import StampFeed, memory
+from forcedflow.kernels.stamps import path_needed
+from forcedflow.market.stamps import StampFeed
 from forcedflow.venues import load_profile, load_venue, schedule_changes, thresholds
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Feed:
         for data, venue, feed in zip(dataset.venues, arrays.venues, self.stamps, strict=True):
             stamps = feed.take(data.open_interest, bars, first)
             settled = int(venue.settled)
-            lag = max(lag, memory(stamps, settled))
+            lag = max(lag, path_needed(stamps, settled))
             if self.more:
                 lag = max(lag, feed.still_needed(int(stamps.bar[-1]) if len(stamps) else settled, end))
             venue.next_stamp, venue.end_stamp = begin, begin + len(stamps)

@@ -9,15 +9,16 @@ import numpy as np
 from forcedflow.data.times import DAY
 from forcedflow.kernels import records
 from forcedflow.kernels.liquidation_map import SPREAD_BARS, STAMP
+from forcedflow.kernels.stamps import note_stamps
 from forcedflow.kernels.structure import half_life_average
 from forcedflow.settings import MarketSettings
 
 if TYPE_CHECKING:
     from forcedflow.data.bars import Bars
     from forcedflow.data.series import OpenInterest
-    from forcedflow.kernels import FloatArray, IntArray, Records
+    from forcedflow.kernels import FloatArray, Records
 
-__all__ = ["StampFeed", "estimate_open_interest", "memory", "stamps_of"]
+__all__ = ["StampFeed", "estimate_open_interest", "stamps_of"]
 
 _WAITING = np.dtype([("value", "f8"), ("bar", "i8"), ("available_at", "i8")], align=True)
 _DAYS = np.dtype([("start", "i8"), ("day", "i8"), ("bars", "i8"), ("most", "i8")], align=True)
@@ -47,19 +48,21 @@ class StampFeed:
 
     def _published(self, oi: OpenInterest, bars: Bars, first: int) -> Records:
         rows, at = oi.rows_at_closes(bars)
-        closes, old = bars.close_ts, self._waiting
-        available_at = np.concatenate((old.available_at, oi.available_at[rows]))
-        known = np.concatenate((np.searchsorted(closes, old.available_at), _known(closes, oi.available_at[rows], at)))
-        known = np.maximum.accumulate(known)  # stamps are settled in their order
-        stamps = records(STAMP, len(known))
-        stamps.value[: len(old)], stamps.value[len(old) :] = old.value, oi.value[rows]
-        stamps.bar[: len(old)], stamps.bar[len(old) :] = old.bar, first + at
-        stamps.known = first + known
-        usable = int(np.searchsorted(known, len(closes)))
-        self._waiting = records(_WAITING, len(known) - usable)
-        later = slice(usable, None)
-        self._waiting.value, self._waiting.bar = stamps.value[later], stamps.bar[later]
-        self._waiting.available_at = available_at[later]
+        old = self._waiting
+        before = np.searchsorted(bars.ts, old.available_at - bars.interval)
+        before = np.maximum.accumulate(before)  # stamps are settled in their order
+        stamps = records(STAMP, len(old) + len(rows))
+        waited, new = stamps[: len(old)], stamps[len(old) :]
+        waited.value, waited.bar, waited.known = old.value, old.bar, first + before
+        known = int(before[-1]) if len(old) else 0
+        usable = int(np.searchsorted(before, len(bars)))
+        usable += note_stamps(oi.value, oi.available_at, rows, at, bars.ts, bars.interval, first, known, new)
+        later = stamps[usable:]
+        self._waiting = records(_WAITING, len(later))
+        self._waiting.value, self._waiting.bar = later.value, later.bar
+        again = old.available_at[usable:]
+        self._waiting.available_at[: len(again)] = again
+        self._waiting.available_at[len(again) :] = oi.available_at[rows[max(usable - len(old), 0) :]]
         return stamps[:usable]
 
     def _estimated(self, bars: Bars, first: int) -> Records:
@@ -122,22 +125,3 @@ def estimate_open_interest(bars: Bars, settings: MarketSettings, *, sessions: bo
     A share of an average of past volume, the current bar's included, known at its close.
     """
     return StampFeed(settings, sessions=sessions).take(None, bars, 0)
-
-
-def _known(closes: IntArray, available_at: IntArray, bar: IntArray) -> IntArray:
-    """Return the first bar from ``bar`` on at whose close each value is available; past the last one for none."""
-    known = bar + (closes[bar] < available_at)  # nearly always that close itself or the next: no search
-    late = np.flatnonzero(closes[np.minimum(known, len(closes) - 1)] < available_at)
-    known[late] = np.searchsorted(closes, available_at[late])
-    return known
-
-
-def memory(stamps: Records, settled: int = -1) -> int:
-    """Return over how many bars the map must remember its path: from a stamp to where the next one is known.
-
-    ``settled`` is the bar of the stamp before the first of these, -1 where there is none.
-    """
-    if len(stamps) == 0:
-        return 1
-    since = np.concatenate((stamps.bar[:1] if settled < 0 else [settled], stamps.bar[:-1]))
-    return int((stamps.known - np.maximum(since, stamps.bar - SPREAD_BARS)).max()) + 1

@@ -49,7 +49,7 @@ from forcedflow.market import checkpoint
 from forcedflow.market.feeds import Feed
 from forcedflow.market.liquidation_map import LiquidationMap
 from forcedflow.settings import MarketSettings
-from forcedflow.tables import EVENT_ROW, LAYERS, MARKET_BARS, EventKind, Events, MapSnapshots, SweptMass
+from forcedflow.tables import EVENT_ROW, GROUP, LAYERS, MARKET_BARS, EventKind, Events, MapSnapshots, SweptMass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -407,9 +407,13 @@ class MarketPass:
         """Long volatility and average volume of a bar, as known before it: live columns, zero where not yet taken."""
         return self._findings.market[VOL_LONG], self._findings.market[VOLUME]
 
-    def market_bars(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what the pass added to the bars at hand that were taken, columns of ``tables.MARKET_BARS``."""
-        done = self._findings.market[:, self.first - self._window : self.bar - self._window]
+    def market_bars(self, since: int | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Return what the pass added to the bars at hand that were taken, columns of ``tables.MARKET_BARS``.
+
+        ``since`` is the number of the first of these bars, that of the first at hand if left out.
+        """
+        begin = self.first if since is None else since
+        done = self._findings.market[:, begin - self._window : self.bar - self._window]
         columns = {name: done[row] for name, row in _ROWS.items()} | {"channel": done[TESTED].astype(np.int64)}
         for column in columns.values():
             column.setflags(write=False)
@@ -573,6 +577,7 @@ def make_tape(
     *,
     snapshots: int = 1000,
     progress: Callable[[int], None] | None = None,
+    told: Callable[[dict[str, npt.NDArray[Any]]], None] | None = None,
     log_swept: bool = False,
 ) -> Tape:
     """Take the market through all bars.
@@ -583,12 +588,17 @@ def make_tape(
         As :class:`MarketPass` takes them.
     progress
         Called with the number of bars done, now and then.
+    told
+        Called with what the pass added to the bars done since, columns of ``tables.MARKET_BARS``: ``tables.GROUP`` bars
+        at a time, fewer at the end.
     """
     market = MarketPass(dataset, settings, snapshots=snapshots, log_swept=log_swept)
     total = len(dataset.bars)
-    block = max(total // 100, 10_000)
     while market.bar < total:
-        market.advance(market.bar + block)
+        begin = market.bar
+        market.advance(begin + GROUP)
+        if told is not None:
+            told(market.market_bars(begin))
         if progress is not None:
             progress(market.bar)
     return market.tape()
