@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from forcedflow.data.series import Dataset
 from forcedflow.errors import SettingsError, VenueError
-from forcedflow.kernels.liquidation_map import MAX_STOPS, MAX_TIERS
+from forcedflow.kernels import records
+from forcedflow.kernels.liquidation_map import MAX_STOPS, MAX_TIERS, SPREAD_BARS, STAMP
+from forcedflow.kernels.stamps import note_stamps, path_needed, rows_at_closes
 from forcedflow.market.feeds import Feed
 from forcedflow.market.stamps import estimate_open_interest, stamps_of
 from forcedflow.market.tape import MarketPass
@@ -33,6 +35,29 @@ def test_stamps_belong_to_the_close_they_describe(shape: Shape) -> None:
         assert found.known.tolist() == [s.known for s in expected]
         assert found.value.tolist() == [s.value for s in expected]
         assert (market.bars.close_ts[found.known] >= market.bars.close_ts[found.bar]).all()
+
+
+@examples(60)
+@given(shapes(bars=30))
+def test_kernels_of_stamps_agree_with_their_twin(shape: Shape) -> None:
+    market = dataset(shape)
+    bars = market.bars
+    for venue in market.venues:
+        oi, expected = venue.open_interest, naive_stamps(market, venue)
+        assert oi is not None
+        rows, at = np.empty((2, len(bars)), np.int64)
+        count = rows_at_closes(oi.stamp, bars.ts, bars.interval, rows, at)
+        found = records(STAMP, count)
+        known = note_stamps(
+            oi.value, oi.available_at, rows[:count], at[:count], bars.ts, bars.interval, 7, 0, found
+        )  # fmt: skip
+        assert found.tolist() == [(s.value, 7 + s.bar, 7 + s.known) for s in expected]
+        assert known == sum(s.known < len(bars) for s in expected)
+        for settled in (-1, 4):
+            bar = [7 + s.bar for s in expected]
+            before = [*(bar[:1] if settled < 0 else [settled]), *bar]
+            spans = [7 + s.known - max(b, 7 + s.bar - SPREAD_BARS) for s, b in zip(expected, before, strict=False)]
+            assert path_needed(found, settled) == max(spans, default=0) + 1
 
 
 @examples(20)
