@@ -194,7 +194,7 @@ def test_a_config_refuses_what_it_does_not_know() -> None:
 def test_a_strategy_that_raises_stops_the_run(text: str, name: str, what: str, tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match=rf"strategy {name}, (ZoneNear|ForcedFlow) in bar \d+ .*{what}"):
         ff.run("simulated", written(tmp_path, text), folder=tmp_path / "records" / "run")
-    assert list((tmp_path / "records").iterdir()) == []
+    assert not (tmp_path / "records").exists()
 
 
 @pytest.mark.parametrize("handles", [False, True])

@@ -115,9 +115,9 @@ def test_rows_handed_over_early_make_the_same_bytes(
 
 def test_a_run_that_fails_midway_leaves_neither_folder_nor_thread(run: record.Run, tmp_path: Path) -> None:
     def interrupted() -> None:
-        with record.Recorder(tmp_path / "run") as recorder:
+        with record.Recorder(tmp_path / "deep" / "run") as recorder:
             recorder.add("equity", run.equity)
-            assert len(list(tmp_path.iterdir())) == 1
+            assert len(list((tmp_path / "deep").iterdir())) == 1
             raise KeyboardInterrupt
 
     before = threading.enumerate()

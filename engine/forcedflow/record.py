@@ -211,7 +211,7 @@ class Recorder:
 
     Rows are handed over as soon as they are known, and written by threads, one for each file, while the run goes on:
     arrow lets go of Python's lock while it encodes. All goes into a hidden folder beside the record's, is flushed to
-    the disk, and renamed in one step. A context that is left otherwise leaves neither folder nor thread.
+    the disk, and renamed in one step. A context that is left otherwise leaves neither a folder nor a thread.
 
     Parameters
     ----------
@@ -229,6 +229,7 @@ class Recorder:
         """The record's."""
         refuse_existing(self.folder)
         self._beside = self.folder.parent / f".{self.folder.name}.{uuid.uuid4().hex}"
+        self._missing = [parent for parent in self.folder.parents if not parent.exists()]
         self._files: dict[str, _File] = {}
 
     def __enter__(self) -> Recorder:
@@ -244,6 +245,9 @@ class Recorder:
                 file.stop()
         finally:
             shutil.rmtree(self._beside, ignore_errors=True)
+            for parent in self._missing:
+                with suppress(OSError):  # it holds the record
+                    parent.rmdir()
 
     def add(self, name: str, table: Table) -> None:
         """Hand over further rows of a table, which must not change any more.
