@@ -96,8 +96,8 @@ def handed_over(run: record.Run, folder: Path, step: int) -> Path:
     """Write a run whose rows come piece by piece, the way they come while it is made."""
     with record.Recorder(folder) as recorder:
         for first in range(0, len(run.equity["bar"]), step):
-            recorder.add("equity", {name: column[first : first + step] for name, column in run.equity.items()})
-        recorder.add("bars", {name: run.market_bars[name][:step] for name in record.BARS})
+            recorder.add("equity", {name: column[first : first + step] for name, column in run.equity.items()}, 600)
+        recorder.add("bars", {name: run.market_bars[name][:step] for name in record.BARS}, 600)
         recorder.add_tape(run.events, run.snapshots)
         return recorder.finish(run)
 
@@ -139,7 +139,7 @@ def test_a_disk_that_fills_up_ends_the_run_at_its_next_rows(
     def endless() -> None:
         with record.Recorder(tmp_path / "run") as recorder:
             while True:
-                recorder.add("equity", run.equity)
+                recorder.add("equity", run.equity, 1 << 60)
                 assert met.wait(10)
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)

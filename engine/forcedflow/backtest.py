@@ -228,7 +228,7 @@ def _run(
     told = None
     if recorder is not None:
         recorder.add("bars", _bars(data))
-        told = partial(recorder.add, "market_bars")
+        told = partial(recorder.add, "market_bars", rows=total)
     begun = time.perf_counter()
     if strategy.is_plan():
         tape = tape or make_tape(data, config.market, progress=count, told=told, log_swept=unmet is not None)

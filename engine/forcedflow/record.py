@@ -249,8 +249,8 @@ class Recorder:
                 with suppress(OSError):  # it holds the record
                     parent.rmdir()
 
-    def add(self, name: str, table: Table) -> None:
-        """Hand over further rows of a table, which must not change any more.
+    def add(self, name: str, table: Table, rows: int | None = None) -> None:
+        """Hand over the next rows of a table, which must not change any more.
 
         A file has the same bytes however its rows came, if they came by multiples of ``tables.GROUP`` up to the last.
 
@@ -258,6 +258,8 @@ class Recorder:
         ----------
         name
             Of ``FILES``.
+        rows
+            Of the whole table; left out where these are the last.
 
         Raises
         ------
@@ -265,21 +267,30 @@ class Recorder:
             The table is not of its schema, or the disk refused rows before these.
         """
         schema = FILES[name]
-        rows = _checked(table, schema, name)
-        self._hand_over(name, rows, partial(_arrow, table, schema), _layout(schema))
+        given = _checked(table, schema, name)
+        self._hand_over(name, given, partial(_arrow, table, schema), _layout(schema), rows)
 
     def add_tape(self, events: Events, snapshots: MapSnapshots) -> None:
         """Hand over all events, and the pictures of the map."""
         self.add("events", {name: getattr(events, name) for name in _EVENTS})
         self._hand_over("snapshots", len(snapshots.bar), partial(_pictures, snapshots), _PICTURES)
 
-    def _hand_over(self, name: str, rows: int, make: Callable[[], pa.Table], layout: Mapping[str, Any]) -> None:
+    def _hand_over(
+        self,
+        name: str,
+        given: int,
+        make: Callable[[], pa.Table],
+        layout: Mapping[str, Any],
+        rows: int | None = None,
+    ) -> None:
         if name not in self._files:
             self._files[name] = _File(self._beside / f"{name}.parquet", layout)
         try:
-            self._files[name].add(rows, make)
+            self._files[name].add(given, make)
         except OSError as error:
             raise self._refused(error) from error
+        if rows is None or self._files[name].rows >= rows:
+            self._files[name].end()
 
     def finish(self, run: Run, pages: Mapping[str, str] | None = None) -> Path:
         """Write what was not handed over yet, wait for the disk, make the folder a record, and return it.
@@ -303,8 +314,6 @@ class Recorder:
             if name not in self._files or done < len(next(iter(table.values()))):
                 self.add(name, {column: values[done:] for column, values in table.items()})
         try:
-            for file in self._files.values():
-                file.end()
             for name, value in (("run", {"format": FORMAT} | run.config), *((n, getattr(run, n)) for n in _JSONS)):
                 _write_text(self._beside / f"{name}.json", _json(value, f"{name}.json"))
             for name, text in (pages or {}).items():

@@ -44,7 +44,7 @@ def replay(dataset: Dataset, folder: Path, parts: Parts) -> None:
         given = {name: getattr(bars, name) for name in BARS}
         recorder.add("bars", given)
         with parts.part("tape"):
-            tape = make_tape(dataset, told=partial(recorder.add, "market_bars"))
+            tape = make_tape(dataset, told=partial(recorder.add, "market_bars", rows=len(bars)))
         recorder.add_tape(tape.events, tape.snapshots)
         with parts.part("trade"):
             trading = trade(Exchange.of(tape), tape.events, strategy, account, 0)
