@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from forcedflow.data.bars import Bars
 from forcedflow.data.series import Calendar, Contract, Dataset, OpenInterest, VenueData
+from forcedflow.kernels import lean_kernel
 from forcedflow.settings import MarketSettings
 from forcedflow.tables import Events
 
@@ -63,6 +64,11 @@ atexit.register(_FOLDER.cleanup)
 def examples(count: int) -> hypothesis_settings:
     """So many random cases, a few where nothing is compiled."""
     return hypothesis_settings(max_examples=count if JIT else max(count // 8, 2))
+
+
+def with_entry(part: Any) -> Any:
+    """Return a kernel that only kernels call, compiled once more to be called from Python."""
+    return lean_kernel(part.py_func) if JIT else part
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from forcedflow.kernels.liquidation_map import (
 )
 from forcedflow.market.tape import MarketPass
 from forcedflow.settings import MarketSettings
-from generators import COARSE, HOUR, JIT, Shape, dataset, examples, shapes, with_open_interest
+from generators import COARSE, HOUR, JIT, Shape, dataset, examples, shapes, with_entry, with_open_interest
 from naive.liquidation_map import NaiveMap
 
 
@@ -158,5 +158,5 @@ def test_stops_lie_where_holders_put_them(
     width = 0.001
     venue = records(VENUE, 1)[0]
     venue.stop_kind[0], venue.stop_value[0], venue.stop_beyond[0] = kind, value, beyond
-    found = stop_position(venue, 0, side, math.log(102.5) / width, 0.02, level, width)
+    found = with_entry(stop_position)(venue, 0, side, math.log(102.5) / width, 0.02, level, width)
     assert math.exp(found * width) == pytest.approx(expected, nan_ok=True)

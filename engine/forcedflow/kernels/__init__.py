@@ -28,6 +28,8 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.event import Event, Listener, install_listener, register
 from numba.extending import register_jitable
 
+from forcedflow.kernels.parts import PartCompiler
+
 __all__ = [
     "CACHE_DIR",
     "CACHE_NOTE",
@@ -61,6 +63,7 @@ Record = Any  # one element of it, nested arrays as views
 # each time, since a kernel without the option takes it from the kernel that calls it.
 _OPTIONS = {"no_cfunc_wrapper": True, "forceinline": False}
 _OPTIONS |= {"boundscheck": True} if os.environ.get("FORCEDFLOW_BOUNDSCHECK") == "1" else {"cache": True}
+_PART: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "cache": False, "pipeline_class": PartCompiler}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -144,7 +147,7 @@ def telling_of_compiling(tell: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _compiled(function: _F, **options: bool | str) -> _F:
+def _compiled(function: _F, **options: bool | str | type) -> _F:
     config: Any = numba.config  # pyright: ignore[reportPrivateImportUsage]
     users_own = config.CACHE_DIR  # the user's setting for the user's own functions stays as it was
     config.CACHE_DIR = str(CACHE_DIR)
@@ -168,24 +171,23 @@ def lean_kernel(function: _F) -> _F:
 
     Array reference counts are off inside it: the arrays belong to the caller for as long as the call lasts. Counting,
     with an atomic operation for each array at each call, took three quarters of the market pass's time. A lean kernel
-    that allocates does not compile. One whose name begins with an underscore is called by kernels only and gets no
-    entry from Python, which takes a fifth off the time to compile.
+    that allocates does not compile. One whose name begins with an underscore is called by kernels only: an inner one.
     """
-    return _compiled(function, _nrt=False, no_cpython_wrapper=function.__name__.startswith("_"))
+    return inner_kernel(function) if function.__name__.startswith("_") else _compiled(function, _nrt=False)
 
 
 def inner_kernel(function: _F) -> _F:
-    """Compile a lean kernel that only kernels of other files call, and so needs no entry from Python either."""
-    return _compiled(function, _nrt=False, no_cpython_wrapper=True)
+    """Compile a lean kernel that only kernels call, as a part of them (:mod:`forcedflow.kernels.parts`)."""
+    return _compiled(function, **_PART)
 
 
 def merged_kernel(function: _F) -> _F:
-    """Compile a lean kernel whose machine code becomes part of its callers': for the hot parts of one long loop.
+    """Compile an inner kernel that is merged into its callers, not called: for the hot parts of one long loop.
 
     A call passes each array as seven to eleven words, so a chain of calls spent a quarter of the map's time on the
     stack. Every caller, and every caller of those, is larger by it, so this is for what is called once or twice.
     """
-    return _compiled(function, _nrt=False, no_cpython_wrapper=function.__name__.startswith("_"), forceinline=True)
+    return _compiled(function, **_PART, forceinline=True)
 
 
 def small_kernel(function: _F) -> _F:

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, IntArray, Record, lean_kernel, merged_kernel, small_kernel
+from forcedflow.kernels import FloatArray, IntArray, Record, inner_kernel, lean_kernel, merged_kernel, small_kernel
 from forcedflow.kernels.structure import HIGHS, LOWS, RING
 
 __all__ = ["BREAKS", "CHANNEL", "CHANNEL_KINDS", "CLOSES", "FAILS", "NO_CHANNEL", "fit", "is_due", "test_bar"]
@@ -227,7 +227,7 @@ def is_due(channel: Record, bar: int) -> bool:
     return past == 0  # type: ignore[no-any-return]
 
 
-@lean_kernel
+@inner_kernel
 def fit(
     channel: Record,
     pivots: Record,

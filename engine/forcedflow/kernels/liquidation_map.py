@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, Record, Records, lean_kernel, merged_kernel, small_kernel
+from forcedflow.kernels import FloatArray, Record, Records, inner_kernel, lean_kernel, merged_kernel, small_kernel
 
 __all__ = [
     "CHANGE",
@@ -289,7 +289,7 @@ def _crossed(position: float, reached: float, side: int) -> bool:
     return position >= reached if side == LONG else position <= reached
 
 
-@lean_kernel
+@inner_kernel
 def stop_position(venue: Record, s: int, side: int, entry: float, atr: float, level: float, width: float) -> float:
     """Return where stops of kind ``s`` lie for an entry at position ``entry``; NaN where there is no such level.
 
@@ -537,7 +537,7 @@ def _spread(
                     _add(head, venue, stored, v, side, mass, entry, worst_bottom if side == LONG else worst_top, atr)
 
 
-@lean_kernel
+@inner_kernel
 def list_swept(
     head: Record,
     venues: Records,

@@ -326,7 +326,7 @@ def _watch(
     return count
 
 
-@lean_kernel
+@merged_kernel
 def _flow(
     head: Record,
     limits: Record,
@@ -516,15 +516,20 @@ def _finish(
 def _sort(rows: Records, begin: int, count: int) -> None:
     """Put the rows of a bar in their order (kind, side, group), by insertion, since they are few."""
     for r in range(begin + 1, count):
-        row = rows[r]
         to = r
-        while to > begin and _comes_before(row, rows[to - 1]):
+        while to > begin and _comes_before(rows[r], rows[to - 1]):
             to -= 1
         if to < r:
-            rows[count] = row  # there is room for one more
+            _copy(rows, count, r)  # there is room for one more
             for k in range(r, to, -1):
-                rows[k] = rows[k - 1]
-            rows[to] = rows[count]
+                _copy(rows, k, k - 1)
+            _copy(rows, to, count)
+
+
+@lean_kernel
+def _copy(rows: Records, to: int, row: int) -> None:
+    """Copy a row: a kernel of its own, since the compiler writes it down byte by byte."""
+    rows[to] = rows[row]
 
 
 @small_kernel

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, Record, Records, lean_kernel
+from forcedflow.kernels import FloatArray, Record, Records, inner_kernel
 from forcedflow.kernels.liquidation_map import LONG
 from forcedflow.kernels.zones import frontier, mass_between, outward
 
@@ -44,7 +44,7 @@ VOID = np.dtype(
 )
 
 
-@lean_kernel
+@inner_kernel
 def enters_void(
     head: Record,
     venues: Records,
@@ -70,7 +70,7 @@ def enters_void(
     return was_dense and is_void
 
 
-@lean_kernel
+@inner_kernel
 def open_episode(
     head: Record,
     void: Record,
@@ -105,7 +105,7 @@ def open_episode(
     void.extreme[side] = math.log(extreme) / head.width
 
 
-@lean_kernel
+@inner_kernel
 def exhausted(
     head: Record,
     venues: Records,

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from forcedflow.kernels import FloatArray, Record, Records, lean_kernel, merged_kernel, small_kernel
+from forcedflow.kernels import FloatArray, Record, Records, inner_kernel, merged_kernel, small_kernel
 from forcedflow.kernels.liquidation_map import LONG, NO_HIGH, NO_LOW, SHORT, base_per_unit, held
 
 __all__ = [
@@ -90,7 +90,7 @@ def reaches(venues: Records, side: int, touched: int) -> bool:
     return beyond >= 0 if side == LONG else beyond <= 0
 
 
-@lean_kernel
+@inner_kernel
 def mass_between(head: Record, venues: Records, stored: FloatArray, side: int, one: int, other: int) -> float:
     """Return the mass of a side in the bins from ``one`` to ``other``, both included, base units."""
     begin, end = min(one, other), max(one, other)
@@ -119,7 +119,7 @@ def take_stock(head: Record, venues: Records, position: float) -> None:
     head.coverage[SHORT] = shorts / oi if oi > 0.0 else 0.0
 
 
-@lean_kernel
+@inner_kernel
 def first_dense(
     head: Record, venues: Records, stored: FloatArray, limits: Record, side: int, start: int, last_start: int
 ) -> int:
@@ -135,7 +135,7 @@ def first_dense(
     return k
 
 
-@lean_kernel
+@inner_kernel
 def find_zone(
     head: Record,
     venues: Records,

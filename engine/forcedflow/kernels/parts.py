@@ -1,0 +1,77 @@
+"""How a kernel that only kernels call is compiled: as a part of them, once.
+
+numba makes a library of each kernel: optimised, turned into machine code, and then optimised and turned into machine
+code again inside every kernel that calls it, and in those that call that one. Of a part it keeps what came out before
+all that; only the kernels that Python calls are finished, with their parts in one piece. The market pass is compiled
+in two thirds of the time so, and its parts need no place on the disk.
+
+Nothing of numba's is replaced: a kernel may name a pipeline of its own, and this one differs by its library and by the
+step after lowering.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import _dynfunc  # type: ignore[attr-defined]
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import LoweringPass, PassManager, register_pass
+from numba.core.typed_passes import NativeLowering
+
+__all__ = ["PartCompiler"]
+
+
+class _Part(JITCodeLibrary):
+    """The code of a part and of its own parts, as it was written down.
+
+    A part that is merged is optimised before it is: what a long kernel consists of comes out slower where the compiler
+    sees it as a whole only. Any other part stays a call, so that what is rare does not crowd what is not.
+    """
+
+    def finalize(self) -> None:
+        self._raise_if_finalized()  # type: ignore[no-untyped-call]
+        own = list(self.get_defined_functions())  # type: ignore[no-untyped-call]
+        merged = any(b"alwaysinline" in function.attributes for function in own)
+        if not merged:
+            for function in own:
+                function.add_function_attribute("noinline")
+        for library in dict.fromkeys(self._linking_libraries):
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        if merged:
+            self._optimize_final_module()  # type: ignore[no-untyped-call]
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)  # type: ignore[no-untyped-call]
+class _LetCall(LoweringPass):
+    """Let kernels call the part: what numba does for a kernel once it has machine code."""
+
+    _name = "let_call"
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def run_pass(self, state: Any) -> bool:
+        lowered = state["cr"]
+        described = lowered.fndesc
+        name = described.qualname.split(".")[-1]
+        no_code = 0  # the entry only stands for the part: it cannot be called
+        entry = _dynfunc.make_function(described.lookup_module(), name, "", no_code, lowered.env, (state.library,))
+        state.targetctx.insert_user_function(entry, described, [state.library])
+        state["cr"] = lowered._replace(cfunc=entry)
+        return True
+
+
+class PartCompiler(CompilerBase):
+    """numba's usual passes, into a library that is not finished."""
+
+    def define_pipelines(self) -> list[PassManager]:
+        """Return the one pipeline."""
+        state = self.state
+        state.library = _Part(state.targetctx.codegen(), state.func_id.func_qualname)  # type: ignore[no-untyped-call]
+        state.flags.no_compile = True
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(state, "part")  # type: ignore[no-untyped-call]
+        pipeline.add_pass_after(_LetCall, NativeLowering)
+        pipeline.finalize()
+        return [pipeline]
