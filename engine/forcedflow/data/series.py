@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from forcedflow.data.times import Instant, instant_ns, time_text
 from forcedflow.errors import DataError
 from forcedflow.kernels.stamps import rows_at_closes
+from forcedflow.kernels.tiers import Tiered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,8 @@ IntArray = npt.NDArray[np.int64]
 
 Contract = Literal["linear", "inverse"]
 Calendar = Literal["24/7", "sessions"]
+
+_rows_at_closes: Final = Tiered(rows_at_closes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +90,7 @@ class OpenInterest:
     def rows_at_closes(self, bars: Bars) -> tuple[IntArray, IntArray]:
         """Return the rows of :meth:`at_closes`, and for each the bar whose close it describes; both ascend."""
         rows, at = np.empty((2, len(bars)), np.int64)
-        count = rows_at_closes(self.stamp, bars.ts, bars.interval, rows, at)
+        count = _rows_at_closes.call(len(bars), self.stamp, bars.ts, bars.interval, rows, at)
         return rows[:count], at[:count]
 
 

@@ -89,6 +89,8 @@ VENUE = np.dtype(
         ("stop_share", "f8", (MAX_STOPS,)),  # of holders who keep such a stop
         ("stop_value", "f8", (MAX_STOPS,)),  # ATR multiple, or grid of round prices in quote currency
         ("stop_beyond", "f8", (MAX_STOPS,)),  # how far beyond the level the stop lies, bins
+        ("stop_at", "f8", (MAX_STOPS,)),  # of the entry that is being added: position, first tier beyond it
+        ("stop_tier", "i8", (MAX_STOPS,)),
         # State from here on.
         ("scale", "f8", (2,)),
         ("origin", "f8", (2,)),  # bins
@@ -386,6 +388,7 @@ def _add_with_stops(
     for s in range(venue.stops):  # holders whose stop is already crossed are gone, like those whose liquidation is
         position = stop_position(venue, s, side, entry, atr, level, head.width)
         beyond = _first_beyond(venue, side, alive, position - entry)
+        venue.stop_at[s], venue.stop_tier[s] = position, beyond
         if beyond < tiers and _crossed(position, reached, side):
             kept -= venue.stop_share[s] * venue.weights[side, beyond]
     if kept <= 1e-12:
@@ -394,8 +397,7 @@ def _add_with_stops(
     unit = mass / (kept * venue.scale[side])
     stopped = 0.0
     for s in range(venue.stops):
-        position = stop_position(venue, s, side, entry, atr, level, head.width)
-        beyond = _first_beyond(venue, side, alive, position - entry)
+        position, beyond = venue.stop_at[s], venue.stop_tier[s]
         if beyond < tiers and not _crossed(position, reached, side):
             part = venue.stop_share[s] * venue.weights[side, beyond]
             lower = _put(stored[v, side + 2], head.first, side, position, dead_stop, unit * part)
@@ -404,8 +406,7 @@ def _add_with_stops(
     for t in range(alive, tiers):
         share = 1.0
         for s in range(venue.stops):
-            position = stop_position(venue, s, side, entry, atr, level, head.width)
-            if t >= _first_beyond(venue, side, alive, position - entry):
+            if t >= venue.stop_tier[s]:
                 share -= venue.stop_share[s]
         part = max(share, 0.0) * (venue.weights[side, t] - venue.weights[side, t + 1])
         lower = _put(

@@ -78,7 +78,7 @@ def simple_returns(values: FloatArray) -> FloatArray:
     return values[1:] / values[:-1] - 1.0
 
 
-@lean_kernel
+@shared_function
 def mean(x: FloatArray) -> float:
     """Arithmetic mean; NaN of nothing."""
     if len(x) == 0:

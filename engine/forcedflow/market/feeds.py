@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from forcedflow.kernels.liquidation_map import (
     MapArrays,
 )
 from forcedflow.kernels.stamps import path_needed
+from forcedflow.kernels.tiers import Tiered
 from forcedflow.market.stamps import StampFeed
 from forcedflow.venues import load_profile, load_venue, schedule_changes, thresholds
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Feed"]
 
+_path_needed: Final = Tiered(path_needed)
 _STOPS = ("stops", "stop_kind", "stop_share", "stop_value", "stop_beyond")
 _GIVEN = ("inverse", "face", "tiers", "offsets", "weights", *_STOPS)
 """Fields of a venue that are given with its contract and holders."""
@@ -126,7 +128,7 @@ class Feed:
         for data, venue, feed in zip(dataset.venues, arrays.venues, self.stamps, strict=True):
             stamps = feed.take(data.open_interest, bars, first)
             settled = int(venue.settled)
-            lag = max(lag, path_needed(stamps, settled))
+            lag = max(lag, _path_needed.call(len(stamps), stamps, settled))
             if self.more:
                 lag = max(lag, feed.still_needed(int(stamps.bar[-1]) if len(stamps) else settled, end))
             venue.next_stamp, venue.end_stamp = begin, begin + len(stamps)

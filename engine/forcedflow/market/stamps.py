@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from forcedflow.kernels import records
 from forcedflow.kernels.liquidation_map import SPREAD_BARS, STAMP
 from forcedflow.kernels.stamps import note_stamps
 from forcedflow.kernels.structure import half_life_average
+from forcedflow.kernels.tiers import Tiered
 from forcedflow.settings import MarketSettings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["StampFeed", "estimate_open_interest", "stamps_of"]
 
 _WAITING = np.dtype([("value", "f8"), ("bar", "i8"), ("available_at", "i8")], align=True)
+_note_stamps: Final = Tiered(note_stamps)
 _DAYS = np.dtype([("start", "i8"), ("day", "i8"), ("bars", "i8"), ("most", "i8")], align=True)
 
 
@@ -56,7 +58,7 @@ class StampFeed:
         waited.value, waited.bar, waited.known = old.value, old.bar, first + before
         known = int(before[-1]) if len(old) else 0
         usable = int(np.searchsorted(before, len(bars)))
-        usable += note_stamps(oi.value, oi.available_at, rows, at, bars.ts, bars.interval, first, known, new)
+        usable += _note_stamps.call(len(new), oi.value, oi.available_at, rows, at, bars.ts, bars.interval, first, known, new)
         later = stamps[usable:]
         self._waiting = records(_WAITING, len(later))
         self._waiting.value, self._waiting.bar = later.value, later.bar
