@@ -28,7 +28,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.event import Event, Listener, install_listener, register
 from numba.extending import register_jitable
 
-from forcedflow.kernels.parts import PartCompiler
+from forcedflow.kernels.parts import LeanCompiler, PartCompiler
 
 __all__ = [
     "CACHE_DIR",
@@ -63,6 +63,7 @@ Record = Any  # one element of it, nested arrays as views
 # each time, since a kernel without the option takes it from the kernel that calls it.
 _OPTIONS = {"no_cfunc_wrapper": True, "forceinline": False}
 _OPTIONS |= {"boundscheck": True} if os.environ.get("FORCEDFLOW_BOUNDSCHECK") == "1" else {"cache": True}
+_LEAN: dict[str, Any] = {"_nrt": False, "pipeline_class": LeanCompiler}
 _PART: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "cache": False, "pipeline_class": PartCompiler}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -173,7 +174,7 @@ def lean_kernel(function: _F) -> _F:
     with an atomic operation for each array at each call, took three quarters of the market pass's time. A lean kernel
     that allocates does not compile. One whose name begins with an underscore is called by kernels only: an inner one.
     """
-    return inner_kernel(function) if function.__name__.startswith("_") else _compiled(function, _nrt=False)
+    return inner_kernel(function) if function.__name__.startswith("_") else _compiled(function, **_LEAN)
 
 
 def inner_kernel(function: _F) -> _F:

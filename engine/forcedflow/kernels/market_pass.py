@@ -698,7 +698,8 @@ def advance(
             true_range = (max(top, position_before) - min(bottom, position_before)) * head.width
             averages.atr = follow(averages.atr, true_range, averages.seen - 1, averages.atr_bars)
             before = math.log(opened[at]) / head.width if after_gap else position_before  # a closed market has no pace
-            square = ((position - before) * head.width) ** 2
+            move = (position - before) * head.width
+            square = move * move
             averages.square_short = follow(averages.square_short, square, averages.seen - 1, averages.short_bars)
             averages.square_long = follow(averages.square_long, square, averages.seen - 1, averages.long_bars)
         averages.volume = follow(averages.volume, volume[at], averages.seen, averages.volume_bars)
