@@ -19,7 +19,7 @@ __all__ = ["BREAKS", "CHANNEL", "CHANNEL_KINDS", "CLOSES", "FAILS", "NO_CHANNEL"
 NO_CHANNEL, HOLDS, BROKEN = 0, 1, 2
 BREAKS, FAILS = 1, 2  # what a bar does to a channel: breaks it, or shows that a break failed
 CHANNEL_KINDS = ("regression", "pivot", "donchian")
-REGRESSION, PIVOT, DONCHIAN = 0, 1, 2
+DONCHIAN = 2
 EDGE = 1e-9  # bins, ATR: a close on a boundary is inside, widths this near are one; rounding must not choose
 CLOSES = 2  # row of `recent` that holds closes; rows LOWS and HIGHS hold the others
 
@@ -57,6 +57,8 @@ CHANNEL = np.dtype(
         ("tested_upper", "f8"),
         ("tested_lower", "f8"),
         ("next_try", "i8"),  # no fit is tried before this bar
+        ("head", "i8", (2,)),  # of the queues of a Donchian channel
+        ("tail", "i8", (2,)),
     ],
     align=True,
 )
@@ -161,7 +163,9 @@ def _fit_regression(channel: Record, recent: FloatArray, bar: int, atr: float) -
 
 
 @lean_kernel
-def _fit_pivots(channel: Record, pivots: Record, width: float, recent: FloatArray, bar: int, atr: float) -> None:
+def _fit_pivots(
+    channel: Record, pivots: Record, levels: FloatArray, width: float, recent: FloatArray, bar: int, atr: float
+) -> None:
     """Draw a line through confirmed pivots that no bar violates, and a parallel through the opposite extreme.
 
     The line runs through the newest pivot of a side and the oldest in the window that allows it.
@@ -171,13 +175,14 @@ def _fit_pivots(channel: Record, pivots: Record, width: float, recent: FloatArra
         away = -1.0 if side == LOWS else 1.0
         count = pivots.count[side]
         newest = (count - 1) % RING
+        for k in range(max(count - RING, 0), count):
+            levels[k % RING] = math.log(pivots.price[side, k % RING]) / width
         for k in range(max(count - RING, 0), count - 1):
             begin = pivots.bar[side, k % RING]
             if begin < first:
                 continue
-            level = math.log(pivots.price[side, k % RING]) / width
-            rise = math.log(pivots.price[side, newest]) / width - level
-            slope = rise / (pivots.bar[side, newest] - begin)
+            level = levels[k % RING]
+            slope = (levels[newest] - level) / (pivots.bar[side, newest] - begin)
             base = level + slope * (bar - begin)  # at the current bar
             depth, holds, back = 0.0, True, bar - begin
             near, far = _window(recent, side, begin, bar), _window(recent, 1 - side, begin, bar)
@@ -193,23 +198,47 @@ def _fit_pivots(channel: Record, pivots: Record, width: float, recent: FloatArra
 
 
 @lean_kernel
-def _roll(recent: FloatArray, queue: IntArray, ends: IntArray, bar: int, bars: int) -> None:
-    """Keep the extremes of the last ``bars`` bars: queues whose heads are lowest low and highest high.
+def _roll(channel: Record, recent: FloatArray, queue: IntArray, bar: int) -> None:
+    """Keep the extremes of the last ``channel.bars`` bars: queues whose heads are lowest low and highest high.
 
-    ``queue`` has a row of bars for each side, ``ends`` its head and tail; each bar enters and leaves once.
+    ``queue`` has a row of bars for each side; each bar enters and leaves once.
     """
     mask = recent.shape[1] // 2 - 1
     for side in (LOWS, HIGHS):
         away = -1.0 if side == LOWS else 1.0
-        head, tail = ends[side, 0], ends[side, 1]
+        head, tail = channel.head[side], channel.tail[side]
         here = away * recent[side, bar & mask]
         while tail > head and away * recent[side, queue[side, (tail - 1) & mask] & mask] <= here:
             tail -= 1
         queue[side, tail & mask] = bar
         tail += 1
-        while queue[side, head & mask] <= bar - bars:
+        while queue[side, head & mask] <= bar - channel.bars:
             head += 1
-        ends[side, 0], ends[side, 1] = head, tail
+        channel.head[side], channel.tail[side] = head, tail
+
+
+@lean_kernel
+def _take_range(channel: Record, recent: FloatArray, queue: IntArray, atr: float, bar: int, versions: int) -> int:
+    """Let the range of the last bars be the channel, which has no slope and is never too old."""
+    _roll(channel, recent, queue, bar)
+    if bar + 1 < channel.bars or channel.status == BROKEN or atr <= 0.0:
+        return versions
+    mask = recent.shape[1] // 2 - 1
+    channel.upper = recent[HIGHS, queue[HIGHS, channel.head[HIGHS] & mask] & mask]
+    channel.lower = recent[LOWS, queue[LOWS, channel.head[LOWS] & mask] & mask]
+    channel.slope, channel.width = 0.0, (channel.upper - channel.lower) / atr
+    if channel.status == HOLDS:
+        return versions
+    channel.touches[LOWS], channel.touches[HIGHS] = 0, 0
+    channel.contained = 1.0
+    return _accepted(channel, bar, versions)
+
+
+@small_kernel
+def _accepted(channel: Record, bar: int, versions: int) -> int:
+    channel.status, channel.version, channel.born = HOLDS, versions + 1, bar
+    channel.beyond[LOWS], channel.beyond[HIGHS] = 0, 0
+    return versions + 1
 
 
 @small_kernel
@@ -232,8 +261,8 @@ def fit(
     channel: Record,
     pivots: Record,
     recent: FloatArray,
-    queue: IntArray,
-    ends: IntArray,
+    queue: IntArray | None,
+    levels: FloatArray | None,
     width: float,
     atr: float,
     bar: int,
@@ -246,40 +275,24 @@ def fit(
     recent
         Shape (3, 2 R), R a power of two over ``channel.bars``: lows, highs and closes of the last R bars as levels, a
         ring that is written twice, R apart, so that the last bars lie in one piece.
-    queue, ends
-        State of the rolling extremes, used by a Donchian channel only.
+    queue
+        Shape (2, R): of a Donchian channel, for its rolling extremes. Code for a kind of channel is compiled only
+        where the array that it needs is there.
+    levels
+        Shape (RING,): of a channel through pivots, for their levels.
     width, atr
         Log price of a bin; average true range in bins.
     """
-    rolling = channel.kind == DONCHIAN
-    if rolling:
-        _roll(recent, queue, ends, bar, channel.bars)
-    if channel.status == HOLDS and bar - channel.born >= channel.max_age and not rolling:
+    if queue is not None:
+        return _take_range(channel, recent, queue, atr, bar, versions)
+    if channel.status == HOLDS and bar - channel.born >= channel.max_age:
         channel.status = NO_CHANNEL
-    if bar + 1 < channel.bars or channel.status == BROKEN or atr <= 0.0:
+    if bar + 1 < channel.bars or channel.status != NO_CHANNEL or atr <= 0.0:
         return versions
-    if rolling:
-        mask = recent.shape[1] // 2 - 1
-        if channel.status == NO_CHANNEL:
-            channel.version = versions + 1
-            channel.beyond[LOWS], channel.beyond[HIGHS] = 0, 0
-            channel.touches[LOWS], channel.touches[HIGHS] = 0, 0
-            channel.contained = 1.0
-        channel.upper = recent[HIGHS, queue[HIGHS, ends[HIGHS, 0] & mask] & mask]
-        channel.lower = recent[LOWS, queue[LOWS, ends[LOWS, 0] & mask] & mask]
-        channel.slope, channel.width = 0.0, (channel.upper - channel.lower) / atr
-        if channel.status == NO_CHANNEL:
-            channel.status, channel.born = HOLDS, bar
-            return versions + 1
+    if (bar + 1) % max(1, channel.bars // 8) != 0:
         return versions
-    if channel.status != NO_CHANNEL or (bar + 1) % max(1, channel.bars // 8) != 0:
-        return versions
-    if channel.kind == REGRESSION:
-        _fit_regression(channel, recent, bar, atr)
+    if levels is not None:
+        _fit_pivots(channel, pivots, levels, width, recent, bar, atr)
     else:
-        _fit_pivots(channel, pivots, width, recent, bar, atr)
-    if channel.status != HOLDS:
-        return versions
-    channel.version, channel.born = versions + 1, bar
-    channel.beyond[LOWS], channel.beyond[HIGHS] = 0, 0
-    return versions + 1
+        _fit_regression(channel, recent, bar, atr)
+    return _accepted(channel, bar, versions) if channel.status == HOLDS else versions

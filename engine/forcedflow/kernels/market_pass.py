@@ -148,8 +148,8 @@ class Structure(NamedTuple):
     channel: Records
     void: Records
     recent: FloatArray  # shape (3, a power of two): lows, highs and closes of the last bars in bins, a ring
-    queue: IntArray  # shape (2, the same): bars of rolling extremes
-    ends: IntArray  # shape (2, 2)
+    queue: IntArray | None  # shape (2, half of that): bars of rolling extremes, for a Donchian channel
+    levels: FloatArray | None  # shape (RING,): of pivots, for a channel through them
 
 
 @small_kernel
@@ -593,7 +593,7 @@ def advance(
     ts, opened, high, low, close, volume, trigger_high, trigger_low = columns
     heads, venues, stored, flows, path, stamps, changes = arrays
     pivots, channel, void = structure.pivots[0], structure.channel[0], structure.void[0]
-    recent, queue, ends = structure.recent, structure.queue, structure.ends
+    recent, queue, levels = structure.recent, structure.queue, structure.levels
     zones, averages, limits = watch.zones, watch.averages[0], watch.limits[0]
     rows, market = findings
     ring = recent.shape[1] // 2 - 1
@@ -706,7 +706,7 @@ def advance(
         averages.seen += 1
         if is_due(channel, bar):
             averages.groups = fit(
-                channel, pivots, recent, queue, ends, head.width, averages.atr / head.width, bar, averages.groups
+                channel, pivots, recent, queue, levels, head.width, averages.atr / head.width, bar, averages.groups
             )
         if heard & mask:
             return bar + 1, count, LISTENED

@@ -77,9 +77,11 @@ def frontier(venues: Records, side: int) -> int:
         venue = venues[v]
         moved = venue.moved[side]
         if side == LONG:
-            nearest = max(nearest, max(venue.high[LONG] + moved, venue.high[LONG + 2]))
+            nearest = max(nearest, venue.high[LONG] + moved)
+            nearest = max(nearest, venue.high[LONG + 2])
         else:
-            nearest = min(nearest, min(venue.low[SHORT] + moved, venue.low[SHORT + 2]))
+            nearest = min(nearest, venue.low[SHORT] + moved)
+            nearest = min(nearest, venue.low[SHORT + 2])
     return nearest
 
 

@@ -58,7 +58,9 @@ class StampFeed:
         waited.value, waited.bar, waited.known = old.value, old.bar, first + before
         known = int(before[-1]) if len(old) else 0
         usable = int(np.searchsorted(before, len(bars)))
-        usable += _note_stamps.call(len(new), oi.value, oi.available_at, rows, at, bars.ts, bars.interval, first, known, new)
+        usable += _note_stamps.call(
+            len(new), oi.value, oi.available_at, rows, at, bars.ts, bars.interval, first, known, new
+        )
         later = stamps[usable:]
         self._waiting = records(_WAITING, len(later))
         self._waiting.value, self._waiting.bar = later.value, later.bar

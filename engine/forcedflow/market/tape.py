@@ -42,7 +42,7 @@ from forcedflow.kernels.market_pass import (
     Watch,
     advance,
 )
-from forcedflow.kernels.structure import PIVOTS
+from forcedflow.kernels.structure import PIVOTS, RING
 from forcedflow.kernels.voids import VOID
 from forcedflow.kernels.zones import LIMITS
 from forcedflow.market import checkpoint
@@ -336,7 +336,8 @@ class MarketPass:
         """Return all that is remembered from bar to bar: arrays that the pass and its kernels write, by name."""
         arrays, structure = self.map.arrays, self._structure
         state = {name: getattr(arrays, name) for name in ("head", "venues", "stored", "flows", "path")}
-        state |= {"zones": self._watch.zones, "averages": self._watch.averages, **structure._asdict()}
+        state |= {"zones": self._watch.zones, "averages": self._watch.averages}
+        state |= {name: array for name, array in structure._asdict().items() if array is not None}
         for v, feed in enumerate(self.feed.stamps):
             state |= {f"{name} {v}": values for name, values in feed.state.items()}
         return state
@@ -356,7 +357,9 @@ class MarketPass:
         arrays = {name: state[name] for name in ("head", "venues", "stored", "flows", "path")}
         self.map.take(self.map.arrays._replace(**arrays))
         self._watch = self._watch._replace(zones=state["zones"], averages=state["averages"])
-        self._structure = Structure(*(state[name] for name in Structure._fields))
+        self._structure = self._structure._replace(
+            **{name: a for name, a in state.items() if name in Structure._fields}
+        )
         for v, feed in enumerate(self.feed.stamps):
             feed.state = {name: state[f"{name} {v}"] for name in feed.state}
 
@@ -488,8 +491,9 @@ def _structure(settings: MarketSettings) -> Structure:
     )
     void.decay, void.vol_ratio = settings.exhaust_momentum, settings.exhaust_vol
     size = 1 << (max(settings.channel_bars, settings.momentum_bars) + 1).bit_length()
-    queue, ends = np.zeros((2, size), np.int64), np.zeros((2, 2), np.int64)
-    return Structure(pivots, channel, void, np.zeros((3, 2 * size)), queue, ends)
+    queue = np.zeros((2, size), np.int64) if settings.channel == "donchian" else None
+    levels = np.zeros(RING) if settings.channel == "pivot" else None
+    return Structure(pivots, channel, void, np.zeros((3, 2 * size)), queue, levels)
 
 
 def _limits(settings: MarketSettings) -> Records:
