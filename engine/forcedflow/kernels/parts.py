@@ -33,16 +33,21 @@ class _Part(JITCodeLibrary):
     sees it as a whole only. Any other part stays a call, so that what is rare does not crowd what is not.
     """
 
+    _merged = False
+
+    def add_ir_module(self, module: Any) -> None:
+        for function in module.functions:
+            if not function.is_declaration:
+                self._merged |= "alwaysinline" in function.attributes
+                if not self._merged:
+                    function.attributes.add("noinline")
+        super().add_ir_module(module)  # type: ignore[no-untyped-call]
+
     def finalize(self) -> None:
         self._raise_if_finalized()  # type: ignore[no-untyped-call]
-        own = list(self.get_defined_functions())  # type: ignore[no-untyped-call]
-        merged = any(b"alwaysinline" in function.attributes for function in own)
-        if not merged:
-            for function in own:
-                function.add_function_attribute("noinline")
         for library in dict.fromkeys(self._linking_libraries):
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        if merged:
+        if self._merged:
             self._optimize_final_module()  # type: ignore[no-untyped-call]
         self._finalized = True
 
