@@ -35,13 +35,13 @@ class _Part(JITCodeLibrary):
 
     _merged = False
 
-    def add_ir_module(self, module: Any) -> None:
-        for function in module.functions:
+    def add_ir_module(self, ir_module: Any) -> None:
+        for function in ir_module.functions:
             if not function.is_declaration:
                 self._merged |= "alwaysinline" in function.attributes
                 if not self._merged:
                     function.attributes.add("noinline")
-        super().add_ir_module(module)  # type: ignore[no-untyped-call]
+        super().add_ir_module(ir_module)  # type: ignore[no-untyped-call]
 
     def finalize(self) -> None:
         self._raise_if_finalized()  # type: ignore[no-untyped-call]
@@ -61,7 +61,7 @@ class _LetCall(LoweringPass):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
 
-    def run_pass(self, state: Any) -> bool:
+    def run_pass(self, state: Any) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]  (numba's says None)
         lowered = state["cr"]
         described = lowered.fndesc
         name = described.qualname.split(".")[-1]
