@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import distributed
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +19,7 @@ from benchmarks.test_market_pass import minutes
 from conftest import skip
 from forcedflow.market.tape import Tape
 from forcedflow.study.sweeps.score import score_settings
+from forcedflow.study.sweeps.workers import local_cluster
 from forcedflow.tables import EVENT_FLOATS
 
 GRID: dict[str, Sequence[Any]] = {"market.zone_on": np.linspace(0.012, 0.02, 20).tolist(), "stop_atr": [1.0, 1.5, 2.0]}
@@ -42,16 +41,7 @@ def test_two_workers(benchmark: BenchmarkFixture, full: bool, tell: Callable[[st
         benchmark.pedantic(timed, args=(None,), rounds=1)  # type: ignore[no-untyped-call]
         return
     seconds: dict[int, list[float]] = {1: [], 2: []}
-    clusters = {
-        n: distributed.LocalCluster(
-            n_workers=n,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
-        for n in seconds
-    }
+    clusters = {n: local_cluster(n) for n in seconds}
     try:
         for cluster in clusters.values():
             timed(cluster.scheduler_address)  # compiled code is loaded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from typing import Any
 
@@ -131,6 +132,21 @@ def test_arrays_are_private_and_read_only(columns: Columns) -> None:
     with pytest.raises(ValueError, match="read-only"):
         bars.between(int(bars.ts[3])).close[0] = 1.0
     assert all(array.flags.c_contiguous for array in bars.columns().values())
+
+
+def test_a_copy_in_another_process_is_as_kernels_want_it(columns: Columns) -> None:
+    bars, _ = Bars.from_columns(columns)
+    parts: list[pickle.PickleBuffer] = []
+    text = pickle.dumps(bars, protocol=5, buffer_callback=parts.append)
+    for odd in (0, 1):  # where in a message the arrays lie
+        moved = [memoryview(bytearray(odd) + bytearray(part.raw()))[odd:] for part in parts]
+        copy = pickle.loads(text, buffers=moved)
+        assert copy.interval == bars.interval
+        assert copy.columns().keys() == bars.columns().keys()
+        for name, column in copy.columns().items():
+            assert column.flags.aligned
+            assert not column.flags.writeable
+            assert column.tolist() == bars.columns()[name].tolist()
 
 
 def test_between_keeps_bars_that_open_and_complete_inside(columns: Columns) -> None:

@@ -7,11 +7,12 @@ reason. Mends exist for the common defects; each has a name, is asked for by tha
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.data.arrays import Frozen, frozen
 from forcedflow.data.checks import OPTIONAL, PRICES, Columns, as_arrays, check_times, check_values
 from forcedflow.data.repairs import REPAIRS, mend
 from forcedflow.errors import DataError
@@ -28,7 +29,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bars:
+class Bars(Frozen):
     """Price and volume over ``[ts, ts + interval)``, known at ``ts + interval``.
 
     Make them with :meth:`from_columns` or :meth:`from_pandas`, which validate. All arrays have shape (n,), are
@@ -87,7 +88,7 @@ class Bars:
         log = mend(table, repair, file)
         check_values(table, file)
         width = check_times(table["ts"], interval, file)
-        return cls(interval=width, **{name: _frozen(array) for name, array in table.items()}), log
+        return cls(interval=width, **{name: frozen(array) for name, array in table.items()}), log
 
     @classmethod
     def from_pandas(cls, frame: pd.DataFrame, interval: int | None = None) -> Bars:
@@ -138,8 +139,3 @@ class Bars:
         frame = pd.DataFrame(self.columns())
         index = pd.DatetimeIndex(pd.to_datetime(frame.pop("ts"), utc=True), name="ts")
         return frame.set_index(index)
-
-
-def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    array.setflags(write=False)
-    return array

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.data.arrays import Frozen, frozen
 from forcedflow.data.times import Instant, instant_ns, time_text
 from forcedflow.errors import DataError
 from forcedflow.kernels.stamps import rows_at_closes
@@ -42,7 +43,7 @@ _rows_at_closes: Final = Tiered(rows_at_closes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OpenInterest:
+class OpenInterest(Frozen):
     """Open interest as it stood at ``stamp``, and the moment from which that was known; shapes (n,), read-only."""
 
     stamp: IntArray
@@ -85,7 +86,7 @@ class OpenInterest:
         That thins a series finer than the bars; a stamp that is a few seconds late keeps its own time.
         """
         rows, _ = self.rows_at_closes(bars)
-        return OpenInterest(*(_frozen(column[rows]) for column in (self.stamp, self.available_at, self.value)))
+        return OpenInterest(*(frozen(column[rows]) for column in (self.stamp, self.available_at, self.value)))
 
     def rows_at_closes(self, bars: Bars) -> tuple[IntArray, IntArray]:
         """Return the rows of :meth:`at_closes`, and for each the bar whose close it describes; both ascend."""
@@ -95,7 +96,7 @@ class OpenInterest:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Funding:
+class Funding(Frozen):
     """Funding payments: longs pay shorts ``rate`` of their notional at ``ts``; shapes (n,), read-only."""
 
     ts: IntArray
@@ -126,7 +127,7 @@ class Funding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Liquidations:
+class Liquidations(Frozen):
     """Realised liquidations, one row a print: to calibrate and to score, never to trade in the bar they happen."""
 
     ts: IntArray
@@ -142,7 +143,7 @@ class Liquidations:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LiquidatedVolume:
+class LiquidatedVolume(Frozen):
     """Realised liquidations, summed over the periods that end at ``stamp``; shapes (n,), read-only.
 
     To calibrate and to score, never to trade in the bar they happen: the replay does not read them.
@@ -305,11 +306,6 @@ def _update(digest: hashlib._Hash, columns: Mapping[str, npt.NDArray[Any]]) -> N
         digest.update(np.ascontiguousarray(array).data)
 
 
-def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    array.setflags(write=False)
-    return array
-
-
 def _validated(
     time_name: str,
     times: npt.ArrayLike,
@@ -336,4 +332,4 @@ def _validated(
             row = int(bad.argmax())
             shown = columns[name][row] if name == value_name else time_text(columns[name][row])
             raise DataError(f"{shown} {what}", file=file, row=row, field=name)
-    return {name: _frozen(column) for name, column in columns.items()}
+    return {name: frozen(column) for name, column in columns.items()}

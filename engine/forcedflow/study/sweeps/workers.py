@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
     from forcedflow.data.series import Dataset
 
-__all__ = ["PATIENCE", "Outcome", "Workers", "workers"]
+__all__ = ["PATIENCE", "Outcome", "Workers", "local_cluster", "workers"]
 
 PATIENCE: Final = "10s"
 """How long a scheduler may take to answer."""
+
+_MEMORY: Final = {"MALLOC_MMAP_THRESHOLD_": 1 << 30, "MALLOC_TRIM_THRESHOLD_": 1 << 33}
+"""Workers keep the memory that they have: Dask has it given back at every chance, but a task's arrays are as large as
+those of the one before, and to be given their pages anew took a quarter of the time."""
 
 _TRIES: Final = 2  # alone, of a task that was running where a worker died
 
@@ -72,8 +76,7 @@ def workers(
             forget()
         return
     try:
-        import dask.config  # noqa: PLC0415  (an extra)
-        import distributed  # noqa: PLC0415
+        import distributed  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise extra_needed("--cluster" if cluster else "--jobs", "Dask", "cluster", "leave it out") from error
     parcel = {key: data for key, data in datasets.items() if key in sent}
@@ -87,16 +90,26 @@ def workers(
         with client:
             yield _Dask(client, parcel)
         return
-    # Numba would start as many threads as there are cores in each worker; kernels run in one. One death of its worker
-    # is enough to try a task alone.
+    with local_cluster(jobs) as local, distributed.Client(local, set_as_default=False) as client:
+        yield _Dask(client, parcel)
+
+
+def local_cluster(jobs: int) -> Any:
+    """Start so many processes of one thread each, which end with the cluster that is returned, a context."""
+    import dask.config  # noqa: PLC0415  (an extra)
+    import distributed  # noqa: PLC0415
+
+    # One death of its worker is enough to try a task alone.
+    settings: dict[str, Any] = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.nanny.pre-spawn-environ": dask.config.get("distributed.nanny.pre-spawn-environ", {}) | _MEMORY,
+    }
+    # Numba would start as many threads as there are cores in each worker; kernels run in one.
     options: dict[str, Any] = {"env": {"NUMBA_NUM_THREADS": "1"}, "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        with _deaf_to_interrupts():
-            local = distributed.LocalCluster(
-                n_workers=jobs, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL, **options
-            )
-        with local, distributed.Client(local, set_as_default=False) as client:
-            yield _Dask(client, parcel)
+    with dask.config.set(settings), _deaf_to_interrupts():
+        return distributed.LocalCluster(
+            n_workers=jobs, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL, **options
+        )
 
 
 @contextmanager
