@@ -126,7 +126,7 @@ def poisoned(data: ff.Dataset, after: int, seed: int) -> ff.Dataset:
 
 
 @examples(4)
-@given(shapes(bars=110, gaps=False, lag=0, marks=False, venues=("linear",)), st.integers(0, 1), st.integers(0, 99))
+@given(shapes(bars=110, gaps=False, lag=0, marks=False, venues=("linear",)), st.integers(0, 2), st.integers(0, 99))
 def test_the_future_does_not_change_a_choice(shape: Shape, fold: int, seed: int) -> None:
     shape = replace(shape, bars=110, interval=HOUR)
     data = replace(dataset(shape), name="random")
@@ -138,12 +138,14 @@ def test_the_future_does_not_change_a_choice(shape: Shape, fold: int, seed: int)
     }
     known = ff.sweep(data, **sweep).walk_forward()[0]
     folds = make_folds(data.bars, WalkForward(**sweep["walk_forward"]))
-    other = ff.sweep(poisoned(data, folds[fold].train[1], seed), **sweep).walk_forward()[0]
+    end = folds[fold].train[1]
+    other = ff.sweep(poisoned(data, end, seed), **sweep).walk_forward()[0]
     for mine, theirs in zip(known.folds[: fold + 1], other.folds, strict=False):
         chosen = (mine.setting, mine.point, mine.train_score, mine.train_robust)
         assert repr(chosen) == repr((theirs.setting, theirs.point, theirs.train_score, theirs.train_robust))
     for k in range(fold):
-        assert known.folds[k].test_card == other.folds[k].test_card
+        if folds[k].test[1] <= end:  # a test goes on while the next choice is purged
+            assert known.folds[k].test_card == other.folds[k].test_card
 
 
 def test_handlers_walk_as_plans_do(files: dict[str, str]) -> None:
