@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from forcedflow.kernels.equity import Columns, Held, write_equity
 from forcedflow.kernels.orders import AT_OPEN, ENTERED, FILL_ROW, KINDS, REACHED, REASONS, RESTED, STATUSES, STOP_LIMIT
+from forcedflow.kernels.tiers import Tiered
 from forcedflow.tables import EQUITY, FILLS, FUNDING, ORDERS, TRADES
 
 if TYPE_CHECKING:
@@ -168,7 +170,8 @@ class Ledger:
         orders["trade_id"][np.searchsorted(kept, fills["lot"][self._enters][~self._ends.closed])] = self._trade_id[
             ~self._ends.closed
         ]
-        orders["event"], orders["ts"] = self._event_of()[kept], self._ts_of()[kept]
+        orders["event"] = self._event_of(self._asked["event"])[kept]
+        orders["ts"] = self._ts_of(self._asked["bar"])[kept]
         orders["told"] = ~np.isin(kept, live)
         worst, best = _since_entry(self._market.bars, self._ends)
         fills["worst"][self._enters], fills["best"][self._enters] = worst, best
@@ -207,24 +210,27 @@ class Ledger:
         new["worst"] = new["best"] = new["side"] * new["price"]
         return fills
 
-    def _event_of(self) -> IntArray:
+    def _event_of(self, event: IntArray) -> IntArray:
+        """Return which of all events each order answers; of those that were carried over the past knows it."""
         kept = self._past.kept
-        event = self._asked["event"][len(kept) :]
-        return np.concatenate((kept["event"], np.where(event < 0, event, event + self._past.events)))
+        new = event[len(kept) :]
+        return np.concatenate((kept["event"], np.where(new < 0, new, new + self._past.events)))
 
-    def _ts_of(self) -> IntArray:
+    def _ts_of(self, bar: IntArray) -> IntArray:
+        """Return the close of the bar in which each order was placed, likewise."""
         kept = self._past.kept
-        return np.concatenate((kept["ts"], self._market.close_ts[self._asked["bar"][len(kept) :]]))
+        return np.concatenate((kept["ts"], self._market.close_ts.take(bar[len(kept) :], mode="clip")))
 
     def _orders(self) -> Table:
-        asked, past = self._asked, self._past
-        orders: Table = _gathered(asked, ORDERS) | {
+        past = self._past
+        orders = _gathered(self._asked, ORDERS)
+        orders |= {
             "order_id": self._number,
-            "ts": self._ts_of(),
-            "event": self._event_of(),
-            "kind": _names(KINDS, asked["kind"]),
-            "status": _names(STATUSES, asked["status"]),
-            "reason": _names(REASONS, asked["reason"]),
+            "ts": self._ts_of(orders["bar"]),
+            "event": self._event_of(orders["event"]),
+            "kind": _names(KINDS, orders["kind"]),
+            "status": _names(STATUSES, orders["status"]),
+            "reason": _names(REASONS, orders["reason"]),
         }
         for name in ("bar", "status_bar"):
             orders[name] += past.bars
@@ -355,43 +361,65 @@ class Ledger:
         past, traded = self._past, self._traded
         bar = np.concatenate((funded["bar"], filled["bar"]))
         order = np.argsort(bar, kind="stable")  # payments come before the fills of their bar
-        spans = np.diff(bar[order], prepend=0, append=traded)
+
+        def held(name: str, first: float) -> FloatArray:
+            return np.concatenate(([first], np.concatenate((funded[name], filled[name]))[order]))
+
         close = market.bars.close[:traded]
-
-        def held(first: float, *then: FloatArray) -> FloatArray:
-            return np.repeat(np.concatenate(([first], np.concatenate(then)[order])), spans)
-
-        cash_held = held(past.cash, funded["cash"], filled["cash"])
-        position = held(past.position, funded["position"], filled["position"])
-        equity = position * market.worth(close)
-        equity += cash_held
-        drawdown = np.maximum.accumulate(equity)  # the highest so far; in place, since these columns are long
-        np.maximum(drawdown, past.high, out=drawdown)
-        np.divide(equity, drawdown, out=drawdown)
-        np.subtract(1.0, drawdown, out=drawdown)
-        liquidation = np.repeat(
-            np.concatenate(([past.liquidation], levels["price"])), np.diff(levels["bar"], prepend=0, append=traded)
+        reckoned = _columns(dict.fromkeys(Columns._fields, np.dtype(np.float64)), traded)
+        _write_equity.call(
+            traded // _QUICK,
+            market.worth(close),
+            Held(np.append(0, bar[order]), held("cash", past.cash), held("position", past.position)),
+            past.high,
+            np.append(0, levels["bar"]),
+            np.append(past.liquidation, levels["price"]),
+            Columns(**reckoned),
         )
+        numbers = market.numbers[:traded]
         table: Table = {
-            "bar": past.bars + market.numbers[:traded],
+            "bar": past.bars + numbers if past.bars else numbers,
             "ts": market.close_ts[:traded],
             "close": close,
-            "position": position,
-            "cash": cash_held,
-            "equity": equity,
-            "drawdown": drawdown,
-            "liquidation": liquidation,
         }
-        return _copied(table, EQUITY)
+        return _copied(table | reckoned, EQUITY)
 
 
+_QUICK: Final = 64
+"""Bars of equity that are written as quickly as one step of the account is taken."""
+_write_equity: Final = Tiered(write_equity)
+
+
+def _columns(types: Mapping[str, np.dtype[Any]], count: int) -> Table:
+    """Return columns to be filled in, all in one block of memory: many small ones take longer to be had than to fill.
+
+    Parameters
+    ----------
+    types
+        Of each column.
+    count
+        How many rows.
+    """
+    ends = np.cumsum([0, *(-(-count * each.itemsize // _LINE) * _LINE for each in types.values())]).tolist()
+    block = np.empty(ends[-1], np.uint8)
+    return {
+        name: block[start : start + count * each.itemsize].view(each)
+        for (name, each), start in zip(types.items(), ends, strict=False)
+    }
+
+
+_LINE: Final = 64  # bytes at a multiple of which a column begins, as numpy's own arrays do
 _BLOCK: Final = 1 << 11  # rows whose fields stay in the processor's cache while they are gathered
 
 
 def _gathered(rows: Rows, schema: Mapping[str, str]) -> Table:
-    """Return the fields of rows that have the name of a column and are not text, in the column's type."""
-    named = [name for name, dtype in schema.items() if name in (rows.dtype.names or ()) and dtype != "str"]
-    columns: Table = {name: np.empty(len(rows), schema[name]) for name in named}
+    """Return the fields of rows that have the name of a column, in the column's type; codes for text."""
+    types = {
+        name: np.dtype(np.int64 if dtype == "str" else dtype)
+        for name, dtype in schema.items()
+        if name in (rows.dtype.names or ())
+    }
+    columns = _columns(types, len(rows))
     for start in range(0, len(rows), _BLOCK):
         block = slice(start, start + _BLOCK)
         few = rows[block]
@@ -479,8 +507,16 @@ def _between(extreme: np.ufunc, column: FloatArray, start: IntArray, stop: IntAr
 
 
 def _names(names: tuple[str, ...], codes: IntArray) -> npt.NDArray[np.str_]:
-    used = np.bincount(codes, minlength=len(names)) > 0  # columns of text are as wide as their longest
-    return np.array([name if is_used else "" for name, is_used in zip(names, used, strict=True)]).take(codes)
+    """Return the names of codes: a column is as wide as the longest that it has, or a little wider."""
+    used = np.bincount(codes, minlength=len(names)) > 0
+    texts = [name if is_used else "" for name, is_used in zip(names, used, strict=True)]
+    longest = max(map(len, texts))
+    width = next((width for width in _COPIED_AT_ONCE if width >= longest), longest)
+    return np.array(texts, f"U{width}").take(codes, mode="clip")
+
+
+_COPIED_AT_ONCE: Final = (1, 2, 4, 8)
+"""Characters that numpy takes as one piece of memory, several times as quickly as other numbers of them."""
 
 
 def _copied(table: Table, schema: Mapping[str, str]) -> Table:
