@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forcedflow.kernels import Record, Records, lean_kernel, plain, small_kernel
+from forcedflow.kernels import Record, Records, lean_kernel, merged_kernel, plain, small_kernel
 from forcedflow.kernels.margin import account_level, follow_schedule, largest_value
 from forcedflow.kernels.matching import trade_bar, trailed_stop
 from forcedflow.kernels.orders import (
@@ -88,28 +88,6 @@ def _hear(state: State, signal: Record) -> None:
 
 
 @lean_kernel
-def _judge(state: State, rules: Record, order: Record) -> None:
-    """Decide about an ask: the reason to refuse it, and whether what is live makes way for it.
-
-    A lot that leaves at the next open is not live: it is gone before the order can fill.
-    """
-    book = state.book[0]
-    order.verdict, order.clears = NONE, 0
-    if rules.once_per_group != 0 and order.group != 0 and state.taken[order.slot]:
-        order.verdict = GROUP
-    elif order.bar - book.last_exit < rules.cooldown:
-        order.verdict = COOLDOWN
-    elif book.asks == 0:
-        return
-    elif rules.conflict == ADD:
-        order.verdict = NONE if book.asks < rules.max_open else MAX_OPEN
-    elif rules.conflict == IGNORE or (rules.conflict == REVERSE and _same_side(state, order.side)):
-        order.verdict = CONFLICT
-    else:
-        order.clears = 1
-
-
-@lean_kernel
 def _same_side(state: State, side: int) -> bool:
     book = state.book[0]
     for at in range(book.working):
@@ -121,6 +99,37 @@ def _same_side(state: State, side: int) -> bool:
         if lot.side == side and lot.leave == NONE:
             return True
     return False
+
+
+@merged_kernel
+def _refuses(state: State, rules: Record, number: int) -> bool:
+    """Decide about an ask: tell whether it is refused, which is then written down, and whether what is live makes way.
+
+    A lot that leaves at the next open is not live: it is gone before the order can fill.
+    """
+    book, order = state.book[0], state.orders[number]
+    if order.kind > STOP_LIMIT:  # a command
+        return False
+    order.entry_bar, order.qty = -1, 0.0
+    if order.reduce_only != 0:
+        return False
+    if order.ask == number:
+        order.verdict, order.clears = NONE, 0
+        if rules.once_per_group != 0 and order.group != 0 and state.taken[order.slot]:
+            order.verdict = GROUP
+        elif order.bar - book.last_exit < rules.cooldown:
+            order.verdict = COOLDOWN
+        elif book.asks > 0:
+            if rules.conflict == ADD:
+                order.verdict = NONE if book.asks < rules.max_open else MAX_OPEN
+            elif rules.conflict == IGNORE or (rules.conflict == REVERSE and _same_side(state, order.side)):
+                order.verdict = CONFLICT
+            else:
+                order.clears = 1
+    verdict = state.orders[order.ask].verdict
+    if verdict != NONE:
+        settle(order, plain(REFUSED), verdict, order.bar)
+    return verdict != NONE
 
 
 @lean_kernel
@@ -189,7 +198,7 @@ def _prepare(rules: Record, order: Record, close: float) -> None:
 
 @lean_kernel
 def _place(state: State, venue: Venue, rules: Record, number: int, close: float) -> None:
-    """Obey a command; accept or refuse an order."""
+    """Obey a command; accept an order that :func:`_refuses` let pass, or refuse it since there is no money for it."""
     book, order = state.book[0], state.orders[number]
     if order.kind == CLOSE:
         leave_all(state, plain(CLOSED))
@@ -198,17 +207,11 @@ def _place(state: State, venue: Venue, rules: Record, number: int, close: float)
         withdraw_all(state, order.bar, plain(CANCELLED_ALL))
         return
     head = state.orders[order.ask]
-    order.entry_bar, order.qty = -1, 0.0
-    refused, clears = NONE, False
-    if order.reduce_only == 0:
-        if order.ask == number:
-            _judge(state, rules, order)
-        refused, clears = head.verdict, head.clears != 0
-    if refused == NONE:
-        _prepare(rules, order, close)
-        if rules.margin != NO_MARGIN:
-            follow_schedule(state, venue, rules, order.bar)
-        refused = _quantity(state, rules, order, close, clears)
+    clears = order.reduce_only == 0 and head.clears != 0
+    _prepare(rules, order, close)
+    if rules.margin != NO_MARGIN:
+        follow_schedule(state, venue, rules, order.bar)
+    refused = _quantity(state, rules, order, close, clears)
     if refused != NONE:
         settle(order, plain(REFUSED), refused, order.bar)
         return
@@ -335,26 +338,30 @@ def advance(
         How many times it did; fewer than ``steps`` where it came to ``stop``.
     """
     book, orders, taken = state.book[0], state.orders, 0
+    met = -1  # the next bar that must be looked at, whatever comes on the tape; before `book.bar`: not known
     while taken < steps:
         taken += 1
         while book.placed < asked and orders[book.placed].event < book.signal:
-            _place(state, venue, rules, book.placed, float(prices.close[orders[book.placed].bar]))
+            if not _refuses(state, rules, book.placed):
+                _place(state, venue, rules, book.placed, float(prices.close[orders[book.placed].bar]))
             book.placed += 1
             taken += 1
         if book.watched == 0:
             while book.funding < len(venue.funding) and venue.funding[book.funding].bar < book.bar:
                 book.funding += 1  # nothing was held
             _watch(state, venue, rules, prices)
+            met = -1
         signal = next_signal(
             signals, book.mask, book.signal, orders[book.placed].event if book.placed < asked else heard
         )
         pause = min(stop, signals[signal].bar + 1) if signal < heard else stop
         bar = pause
         if book.working + book.lots > 0:
-            bar = min(pause, max(book.wake, book.bar))
-            bar = next_touch(prices.reach, book.up, book.down, book.bar, bar)
-            if rules.marked != 0 and (book.mark_up < np.inf or book.mark_down > -np.inf):
-                bar = next_touch(prices.mark_reach, book.mark_up, book.mark_down, book.bar, bar)
+            if met < book.bar:
+                met = next_touch(prices.reach, book.up, book.down, book.bar, min(stop, max(book.wake, book.bar)))
+                if rules.marked != 0 and (book.mark_up < np.inf or book.mark_down > -np.inf):
+                    met = next_touch(prices.mark_reach, book.mark_up, book.mark_down, book.bar, met)
+            bar = min(pause, met)
         if bar < pause:
             while book.signal < heard and signals[book.signal].bar < bar:
                 book.signal += 1  # nobody listened
@@ -365,6 +372,7 @@ def advance(
         book.signal = signal
         if signal == heard or signals[signal].bar >= stop:
             break
-        _hear(state, signals[signal])
+        if (book.mask >> signals[signal].kind) & 1:
+            _hear(state, signals[signal])
         book.signal += 1
     return taken

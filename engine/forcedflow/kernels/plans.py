@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from forcedflow.kernels import FloatArray, IntArray, Records, lean_kernel, small_kernel
+from forcedflow.kernels import FloatArray, IntArray, Records, lean_kernel, merged_kernel, small_kernel
 from forcedflow.kernels.orders import MARKET, RISK, STOP_LIMIT
 
 __all__ = ["Asked", "first_fault", "write_orders"]
@@ -53,7 +53,7 @@ def _positive(value: float) -> bool:
     return 0.0 < value < math.inf
 
 
-@lean_kernel
+@merged_kernel
 def _fault(asked: Asked, row: int, close: float) -> int:
     """Return the first of the faults of one row, counted as :func:`first_fault` does; :data:`NO_FAULT` for none."""
     side, kind, rule = asked.side[row], _of(asked.kind, row), _of(asked.size_rule, row)

@@ -366,7 +366,7 @@ class Ledger:
             return np.concatenate(([first], np.concatenate((funded[name], filled[name]))[order]))
 
         close = market.bars.close[:traded]
-        reckoned = _columns(dict.fromkeys(Columns._fields, np.dtype(np.float64)), traded)
+        reckoned = {name: np.empty(traded) for name in Columns._fields}
         _write_equity.call(
             traded // _QUICK,
             market.worth(close),
@@ -390,36 +390,15 @@ _QUICK: Final = 64
 _write_equity: Final = Tiered(write_equity)
 
 
-def _columns(types: Mapping[str, np.dtype[Any]], count: int) -> Table:
-    """Return columns to be filled in, all in one block of memory: many small ones take longer to be had than to fill.
-
-    Parameters
-    ----------
-    types
-        Of each column.
-    count
-        How many rows.
-    """
-    ends = np.cumsum([0, *(-(-count * each.itemsize // _LINE) * _LINE for each in types.values())]).tolist()
-    block = np.empty(ends[-1], np.uint8)
-    return {
-        name: block[start : start + count * each.itemsize].view(each)
-        for (name, each), start in zip(types.items(), ends, strict=False)
-    }
-
-
-_LINE: Final = 64  # bytes at a multiple of which a column begins, as numpy's own arrays do
 _BLOCK: Final = 1 << 11  # rows whose fields stay in the processor's cache while they are gathered
 
 
 def _gathered(rows: Rows, schema: Mapping[str, str]) -> Table:
     """Return the fields of rows that have the name of a column, in the column's type; codes for text."""
     types = {
-        name: np.dtype(np.int64 if dtype == "str" else dtype)
-        for name, dtype in schema.items()
-        if name in (rows.dtype.names or ())
+        name: "int64" if dtype == "str" else dtype for name, dtype in schema.items() if name in (rows.dtype.names or ())
     }
-    columns = _columns(types, len(rows))
+    columns: Table = {name: np.empty(len(rows), dtype) for name, dtype in types.items()}
     for start in range(0, len(rows), _BLOCK):
         block = slice(start, start + _BLOCK)
         few = rows[block]
