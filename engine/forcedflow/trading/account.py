@@ -22,6 +22,8 @@ from forcedflow.trading.orders import Asked, Plan, Policy, checked, one_order
 from forcedflow.venues import load_venue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from forcedflow.data.series import Dataset
     from forcedflow.settings import AccountSettings
 
@@ -513,7 +515,7 @@ class Account:
         state = self._state
         if len(state.orders) < self._asked:
             self._state = state._replace(
-                orders=_room(state.orders, self._asked),
+                orders=_room(state.orders, self._asked, np.zeros),
                 fills=_room(state.fills, 3 * self._asked),
                 working=_room(state.working, self._asked),
                 lots=_room(state.lots, self._asked),
@@ -590,11 +592,14 @@ def _with(ascending: IntArray, values: IntArray) -> IntArray:
     return np.insert(ascending, np.searchsorted(ascending, new), new)
 
 
-def _room(array: _A, size: int) -> _A:
-    """Return the array with room for ``size`` rows, at least doubled so that appending stays cheap."""
+def _room(array: _A, size: int, made: Callable[..., npt.NDArray[Any]] = np.empty) -> _A:
+    """Return the array with room for ``size`` rows, at least doubled so that appending stays cheap.
+
+    What the new rows hold says ``made``: most rows are written whole before anybody reads them.
+    """
     have = len(array)
     if have >= size:
         return array
-    larger = np.zeros(max(size, 2 * have), array.dtype).view(type(array))
+    larger = made(max(size, 2 * have), array.dtype).view(type(array))
     larger[:have] = array
     return cast("_A", larger)

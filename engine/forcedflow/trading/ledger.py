@@ -119,7 +119,8 @@ class Ledger:
     ) -> None:
         self._market, self._past, self._events, self._traded = market, past, events, traded
         self._asked, self._filled, self._funded, self._levels = asked, filled, funded, levels
-        self._is_order = asked["kind"] <= STOP_LIMIT  # the others are commands
+        self._columns = _gathered(asked, ORDERS)
+        self._is_order = self._columns["kind"] <= STOP_LIMIT  # the others are commands
         new = len(past.kept)
         self._number = np.concatenate((past.kept["order_id"], past.orders + np.cumsum(self._is_order[new:]) - 1))
         due, worth = market.rules.funding["bar"], market.worth
@@ -170,8 +171,7 @@ class Ledger:
         orders["trade_id"][np.searchsorted(kept, fills["lot"][self._enters][~self._ends.closed])] = self._trade_id[
             ~self._ends.closed
         ]
-        orders["event"] = self._event_of(self._asked["event"])[kept]
-        orders["ts"] = self._ts_of(self._asked["bar"])[kept]
+        orders["event"], orders["ts"] = self._event_of()[kept], self._ts_of()[kept]
         orders["told"] = ~np.isin(kept, live)
         worst, best = _since_entry(self._market.bars, self._ends)
         fills["worst"][self._enters], fills["best"][self._enters] = worst, best
@@ -210,30 +210,27 @@ class Ledger:
         new["worst"] = new["best"] = new["side"] * new["price"]
         return fills
 
-    def _event_of(self, event: IntArray) -> IntArray:
-        """Return which of all events each order answers; of those that were carried over the past knows it."""
-        kept = self._past.kept
+    def _event_of(self) -> IntArray:
+        kept, event = self._past.kept, self._columns["event"]
         new = event[len(kept) :]
         return np.concatenate((kept["event"], np.where(new < 0, new, new + self._past.events)))
 
-    def _ts_of(self, bar: IntArray) -> IntArray:
-        """Return the close of the bar in which each order was placed, likewise."""
-        kept = self._past.kept
-        return np.concatenate((kept["ts"], self._market.close_ts.take(bar[len(kept) :], mode="clip")))
+    def _ts_of(self) -> IntArray:
+        kept, bar = self._past.kept, self._columns["bar"]
+        return np.concatenate((kept["ts"], self._market.close_ts[bar[len(kept) :]]))
 
     def _orders(self) -> Table:
-        past = self._past
-        orders = _gathered(self._asked, ORDERS)
-        orders |= {
+        columns, past = self._columns, self._past
+        orders = columns | {
             "order_id": self._number,
-            "ts": self._ts_of(orders["bar"]),
-            "event": self._event_of(orders["event"]),
-            "kind": _names(KINDS, orders["kind"]),
-            "status": _names(STATUSES, orders["status"]),
-            "reason": _names(REASONS, orders["reason"]),
+            "ts": self._ts_of(),
+            "event": self._event_of(),
+            "bar": past.bars + columns["bar"],
+            "kind": _names(KINDS, columns["kind"]),
+            "status": _names(STATUSES, columns["status"]),
+            "reason": _names(REASONS, columns["reason"]),
+            "status_bar": past.bars + columns["status_bar"],
         }
-        for name in ("bar", "status_bar"):
-            orders[name] += past.bars
         chosen = self._is_order.copy()
         chosen[: len(past.kept)] &= ~past.kept["told"]
         if not chosen.all():
@@ -399,9 +396,11 @@ def _gathered(rows: Rows, schema: Mapping[str, str]) -> Table:
         name: "int64" if dtype == "str" else dtype for name, dtype in schema.items() if name in (rows.dtype.names or ())
     }
     columns: Table = {name: np.empty(len(rows), dtype) for name, dtype in types.items()}
+    near = np.empty(min(_BLOCK, len(rows)), rows.dtype)
     for start in range(0, len(rows), _BLOCK):
         block = slice(start, start + _BLOCK)
-        few = rows[block]
+        few = near[: len(rows[block])]
+        few.view(np.uint8)[:] = rows[block].view(np.uint8)  # in one go: each field by itself would come from afar
         for name, column in columns.items():
             column[block] = few[name]
     return columns
