@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from forcedflow.kernels.equity import Columns, Held, write_equity
 from forcedflow.kernels.tiers import interpreted
+from generators import JIT
 from kernels.test_drawdowns import pieces
 
 
@@ -19,7 +20,7 @@ def plainly(kernel: Any, *arguments: Any) -> None:
     kernel(*arguments)
 
 
-@pytest.mark.parametrize("call", [plainly, interpreted])
+@pytest.mark.parametrize("call", [plainly, interpreted] if JIT else [plainly])
 @given(st.integers(0, 100_000), st.integers(0, 300), st.integers(0, 12))
 def test_every_close_has_what_was_held_last(call: Any, seed: int, bars: int, count: int) -> None:
     """Some pieces are empty: several fills in one bar."""

@@ -127,9 +127,10 @@ def _refuses(state: State, rules: Record, number: int) -> bool:
             else:
                 order.clears = 1
     verdict = state.orders[order.ask].verdict
-    if verdict != NONE:
+    refused: bool = verdict != NONE
+    if refused:
         settle(order, plain(REFUSED), verdict, order.bar)
-    return verdict != NONE
+    return refused
 
 
 @lean_kernel
