@@ -1,4 +1,4 @@
-"""An account's columns at every close, against numpy's own running maximum; interpreted as well as compiled."""
+"""An account's columns at every close, against one close after another; interpreted as well as compiled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from forcedflow.kernels.equity import Columns, Held, write_equity
 from forcedflow.kernels.tiers import interpreted
 from generators import JIT
 from kernels.test_drawdowns import pieces
+from naive.equity import closes
 
 
 def plainly(kernel: Any, *arguments: Any) -> None:
@@ -30,9 +31,5 @@ def test_every_close_has_what_was_held_last(call: Any, seed: int, bars: int, cou
     level_begins, levels, _ = pieces(rng, max(bars, 1), 3)
     columns = Columns(*np.full((5, bars), np.inf))
     call(write_equity, values, Held(begins, cash, position), high, level_begins, levels, columns)
-    for bar in range(bars):
-        held = max(k for k in range(len(begins)) if begins[k] <= bar)
-        assert (columns.cash[bar], columns.position[bar]) == (cash[held], position[held])
-        assert columns.liquidation[bar] == levels[max(k for k in range(len(levels)) if level_begins[k] <= bar)]
-        assert columns.equity[bar] == position[held] * values[bar] + cash[held]
-        assert columns.drawdown[bar] == 1.0 - columns.equity[bar] / max(high, *columns.equity[: bar + 1])
+    twin = closes(values, begins, cash, position, high, level_begins, levels)
+    np.testing.assert_array_equal(np.array(columns).T, np.array(list(twin)).reshape(bars, 5))
