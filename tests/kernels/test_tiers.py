@@ -19,7 +19,7 @@ from forcedflow.kernels.touch import extremes
 from forcedflow.trading import account
 from forcedflow.trading.account import Account
 from forcedflow.trading.strategy import ask
-from generators import JIT
+from generators import JIT, examples
 from trading.test_account import SEEDS, Case
 
 pytestmark = pytest.mark.skipif(not JIT, reason="without the JIT there is one tier")
@@ -47,6 +47,7 @@ def trade(case: Case, steps: int) -> list[bytes]:
         return [part.tobytes() for part in traded.rows()]
 
 
+@examples(50)
 @given(SEEDS, st.integers(1, 60))
 def test_the_account_trades_the_same_in_both_tiers(seed: int, steps: int) -> None:
     """All kinds of orders, margin modes, funding, intrabar policies; also where a run changes from one to the other."""

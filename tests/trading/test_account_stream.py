@@ -85,7 +85,7 @@ def assert_whole(parts: list[TradedChunk], whole: Trading | ff.Run) -> None:
                 assert (found.dtype, found.tobytes()) == (column.dtype, column.tobytes()), (table, name)
 
 
-@examples(150)
+@examples(60)
 @given(st.integers(0, 100_000), st.sampled_from([1, 3, 20]), st.sampled_from([0.0, 0.3]))
 def test_chunks_and_stops_change_nothing(seed: int, most: int, stops: float) -> None:
     market, rng = Long.of(seed), np.random.default_rng(seed)
