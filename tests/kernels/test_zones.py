@@ -13,14 +13,22 @@ from hypothesis import strategies as st
 from forcedflow.kernels import Records, records
 from forcedflow.kernels import zones as kernels
 from forcedflow.kernels.liquidation_map import HEAD, LONG, NO_HIGH, NO_LOW, SHORT, VENUE, held
-from forcedflow.kernels.zones import LIMITS, frontier, outward
+from forcedflow.kernels.zones import LIMITS, outward
 from forcedflow.settings import MarketSettings
 from generators import examples, with_entry
 from naive.zones import between, zones
 
 WIDTH, FIRST, BINS = 0.005, 100, 60
-bin_mass, find_zone, first_dense, mass_between, take_stock = map(
-    with_entry, (kernels.bin_mass, kernels.find_zone, kernels.first_dense, kernels.mass_between, kernels.take_stock)
+bin_mass, find_zone, first_dense, frontier, mass_between, take_stock = map(
+    with_entry,
+    (
+        kernels.bin_mass,
+        kernels.find_zone,
+        kernels.first_dense,
+        kernels.frontier,
+        kernels.mass_between,
+        kernels.take_stock,
+    ),
 )
 
 

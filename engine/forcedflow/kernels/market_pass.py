@@ -152,14 +152,12 @@ class Structure(NamedTuple):
     levels: FloatArray | None  # shape (RING,): of pivots, for a channel through them
 
 
-@small_kernel
-def _emit(rows: Records, count: int, bar: int, kind: int, side: int, group: int) -> Record:
+@lean_kernel
+def _emit(row: Record, bar: int, kind: int, side: int, group: int) -> None:
     """Open a row; masses in it are base units until :func:`_finish` makes them shares."""
-    row = rows[count]
     row.bar, row.kind, row.side, row.group = bar, kind, -1 if side == LONG else 1, group
     row.near = row.far = row.peak = row.mass_before = row.mass_after = row.swept = row.fuel = row.age = math.nan
     row.alignment = row.between = row.extreme = math.nan
-    return row
 
 
 @lean_kernel
@@ -167,7 +165,8 @@ def _emit_zone(
     head: Record, zone: Record, rows: Records, count: int, bar: int, kind: int, side: int, mass: float
 ) -> int:
     """Open a row about a side's tracked zone and return the number of rows."""
-    row = _emit(rows, count, bar, kind, side, zone.group)
+    row = rows[count]
+    _emit(row, bar, kind, side, zone.group)
     row.near = math.exp(zone.near * head.width)
     row.far = math.exp(zone.far * head.width)
     row.peak = math.exp(zone.peak * head.width)
@@ -343,7 +342,8 @@ def _flow(
     flow = head.burned[side] + head.burned[side + 2]
     if flow <= 0.0 or volume <= 0.0 or flow < limits.flow_min * volume:
         return count
-    row = _emit(rows, count, bar, FORCED_FLOW, side, 0)
+    row = rows[count]
+    _emit(row, bar, plain(FORCED_FLOW), side, plain(0))
     row.near, row.far = last_close, extreme
     row.mass_before, row.mass_after = before, head.coverage[side]
     row.swept = flow
@@ -365,7 +365,8 @@ def _report_channel(
 ) -> int:
     """Report a break, or that it failed. Returns the number of rows."""
     side = SHORT if channel.side > 0 else LONG
-    row = _emit(rows, count, bar, kind, side, channel.version)
+    row = rows[count]
+    _emit(row, bar, kind, side, channel.version)
     row.extreme = math.exp(channel.extreme * head.width)
     if kind == CHANNEL_BREAK and head.coverage[side] >= limits.min_coverage and head.oi > 0.0 and atr > 0.0:
         boundary = channel.tested_upper if channel.side > 0 else channel.tested_lower
@@ -407,7 +408,8 @@ def _align(
 @lean_kernel
 def _void_row(head: Record, void: Record, rows: Records, count: int, bar: int, kind: int, side: int) -> int:
     """Report an episode as it stands. Returns the number of rows."""
-    row = _emit(rows, count, bar, kind, side, void.group[side])
+    row = rows[count]
+    _emit(row, bar, kind, side, void.group[side])
     row.swept, row.between = void.swept[side], void.ahead[side]
     row.extreme = math.exp(void.extreme[side] * head.width)
     row.age = bar - void.since[side]

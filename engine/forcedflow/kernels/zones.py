@@ -69,7 +69,7 @@ def bin_mass(head: Record, venues: Records, stored: FloatArray, side: int, k: in
     return total
 
 
-@small_kernel
+@merged_kernel
 def frontier(venues: Records, side: int) -> int:
     """Return the bin nearest to price that may hold mass of a side: nothing lies between it and price."""
     nearest: int = NO_HIGH if side == LONG else NO_LOW
