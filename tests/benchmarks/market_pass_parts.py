@@ -18,7 +18,10 @@ TESTS = Path(__file__).resolve().parents[1]
 PACKAGE = TESTS.parent / "engine" / "forcedflow"
 KERNEL = "kernels/market_pass.py"
 PARTS = {
-    "fitting channels, and what follows from them": ("if is_due(channel, bar):", "if False and is_due(channel, bar):"),
+    "fitting channels, and what follows from them": (
+        "if is_due(channel, queue, bar):",
+        "if False and is_due(channel, queue, bar):",
+    ),
     "pivots": ("        note_pivots(pivots, high, low, close, averages.atr, bar, first)\n", ""),
     "watching zones near the close, and their events": ("if not _nothing_near(", "if False and not _nothing_near("),
     "completing the rows of events": ("if count > begin:", "if False and count > begin:"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,13 +121,12 @@ def progress_bar(what: str, *, quiet: bool, unit: str = "bars") -> Iterator[Call
 
     if CACHE_NOTE:
         typer.echo(f"forcedflow: {CACHE_NOTE}", err=True)
-    if any(CACHE_DIR.rglob("market_pass.advance-*.nbi")):
-        with telling_of_compiling(_say_compiling), _bar(what, quiet=quiet, unit=unit) as progress:
-            yield progress
-    else:  # it may be a worker that does it, of which nothing is heard here
+    compiled = any(CACHE_DIR.rglob("market_pass.advance-*.nbi"))
+    if not compiled:  # it may be a worker that does it, of which nothing is heard here
         _say_compiling()
-        with _bar(what, quiet=quiet, unit=unit) as progress:
-            yield progress
+    heard = telling_of_compiling(_say_compiling) if compiled else nullcontext()
+    with heard, _bar(what, quiet=quiet, unit=unit) as progress:
+        yield progress
 
 
 def _say_compiling() -> None:

@@ -14,19 +14,16 @@ import numpy as np
 from forcedflow.kernels import FloatArray, IntArray, Record, inner_kernel, lean_kernel, merged_kernel, small_kernel
 from forcedflow.kernels.structure import HIGHS, LOWS, RING
 
-__all__ = ["BREAKS", "CHANNEL", "CHANNEL_KINDS", "CLOSES", "FAILS", "NO_CHANNEL", "fit", "is_due", "test_bar"]
+__all__ = ["BREAKS", "CHANNEL", "CLOSES", "FAILS", "NO_CHANNEL", "fit", "is_due", "test_bar"]
 
 NO_CHANNEL, HOLDS, BROKEN = 0, 1, 2
 BREAKS, FAILS = 1, 2  # what a bar does to a channel: breaks it, or shows that a break failed
-CHANNEL_KINDS = ("regression", "pivot", "donchian")
-DONCHIAN = 2
 EDGE = 1e-9  # bins, ATR: a close on a boundary is inside, widths this near are one; rounding must not choose
 CLOSES = 2  # row of `recent` that holds closes; rows LOWS and HIGHS hold the others
 
 CHANNEL = np.dtype(
     [
         # settings
-        ("kind", "i8"),
         ("bars", "i8"),
         ("sigmas", "f8"),
         ("min_touches", "i8"),
@@ -242,9 +239,9 @@ def _accepted(channel: Record, bar: int, versions: int) -> int:
 
 
 @small_kernel
-def is_due(channel: Record, bar: int) -> bool:
+def is_due(channel: Record, queue: IntArray | None, bar: int) -> bool:
     """Tell whether :func:`fit` has anything to do in a bar."""
-    if channel.kind == DONCHIAN:
+    if queue is not None:
         return True
     if channel.status == HOLDS:
         return bar - channel.born >= channel.max_age  # type: ignore[no-any-return]

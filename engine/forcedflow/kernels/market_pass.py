@@ -706,7 +706,7 @@ def advance(
             averages.square_long = follow(averages.square_long, square, averages.seen - 1, averages.long_bars)
         averages.volume = follow(averages.volume, volume[at], averages.seen, averages.volume_bars)
         averages.seen += 1
-        if is_due(channel, bar):
+        if is_due(channel, queue, bar):
             averages.groups = fit(
                 channel, pivots, recent, queue, levels, head.width, averages.atr / head.width, bar, averages.groups
             )

@@ -13,7 +13,7 @@ from forcedflow.data.series import Span
 from forcedflow.data.times import DAY, time_text
 from forcedflow.errors import DataError
 from forcedflow.kernels import Repeated, records
-from forcedflow.kernels.channels import CHANNEL, CHANNEL_KINDS
+from forcedflow.kernels.channels import CHANNEL
 from forcedflow.kernels.liquidation_map import SWEPT_BIN
 from forcedflow.kernels.market_pass import (
     ATR,
@@ -473,7 +473,7 @@ def _structure(settings: MarketSettings) -> Structure:
     pivots, channel, void = records(PIVOTS, 1), records(CHANNEL, 1), records(VOID, 1)
     pivots.bars = settings.pivot_bars if settings.pivots == "bars" else 0
     pivots.reversal = settings.reversal_atr
-    channel.kind, channel.bars = CHANNEL_KINDS.index(settings.channel), settings.channel_bars
+    channel.bars = settings.channel_bars
     channel.sigmas, channel.min_touches, channel.touch = (
         settings.channel_sigmas,
         settings.channel_touches,
